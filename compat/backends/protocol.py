@@ -1,0 +1,70 @@
+"""What a backend is: the hands of the engine.
+
+A backend starts, follows and signals processes. It reports what it saw by calling ``feed`` with one
+of the inputs of compat.engine.inputs, always from within one of the calls below and never from
+another thread. The daemon's main loop calls ``dispatch`` when ``fileno`` is readable, and ``reap``
+when SIGCHLD arrived or after ``dispatch``.
+"""
+from __future__ import annotations
+
+from typing import Callable, NamedTuple, Optional, Protocol, Tuple
+
+from ..engine.actions import DetachTrace, SignalProcess, SpawnProcess
+from ..engine.inputs import ProcessSpawned  # noqa: F401  (named by the docstrings)
+
+#: Hands one input to the engine and carries out what it answers, before returning.
+Feed = Callable[[tuple], None]  # type: ignore[type-arg]
+#: Writes one line of the daemon's log: priority, text.
+Log = Callable[[int, str], None]
+#: Calls a function once, after a number of seconds, from the main loop.
+Later = Callable[[float, Callable[[], None]], None]
+
+
+class ProcessDefaults(NamedTuple):
+    """What applies to every job process where its definition is silent.
+
+    ``console``: none, log, output or owner (X60). ``logging`` False makes ``console log`` act as
+    none (X61). ``log_directory`` is None when output has nowhere to go. ``umask`` and ``chdir``:
+    X50, X52. ``nofile`` is the (soft, hard) limit that the daemon was started with, given back to
+    jobs because the daemon raises its own. ``debug_stanza``: X149.
+    """
+
+    console: str = "log"
+    logging: bool = True
+    log_directory: Optional[str] = "/var/log/upstart"
+    umask: int = 0o022
+    chdir: str = "/"
+    nofile: Optional[Tuple[int, int]] = None
+    debug_stanza: bool = False
+
+
+class Backend(Protocol):
+    """The calls that the daemon makes."""
+
+    def spawn(self, request: SpawnProcess) -> None:
+        """Start a process and feed ProcessSpawned before returning.
+
+        Where fork fails for the moment, ProcessSpawned comes later instead, or ProcessSpawnFailed
+        once the retries are used up (X33). Never raises and never blocks.
+        """
+
+    def signal(self, request: SignalProcess) -> None:
+        """Send a signal to a process that is still the one that was spawned (X80, X102)."""
+
+    def detach(self, request: DetachTrace) -> None:
+        """Stop tracing a process (X81)."""
+
+    def fileno(self) -> int:
+        """A descriptor that is readable while ``dispatch`` has something to do."""
+
+    def dispatch(self) -> None:
+        """Handle every ready descriptor: exec confirmations, spawn errors, job output (X27)."""
+
+    def reap(self) -> None:
+        """Handle every child that ended, stopped or continued, in kernel order (X87)."""
+
+    def write_held_output(self) -> None:
+        """NotifyDiskWriteable: write all kept output; raises OSError if it still cannot be (X128)."""
+
+    def close(self) -> None:
+        """Give up every descriptor; processes run on."""

@@ -1,0 +1,198 @@
+"""A backend without processes: the twin of the real ones for tests and for trying out job files.
+
+Processes are records that do what they are told. As on a real machine, what happens to them is seen
+in the order of D47: confirmations of execs first, then ends, stops and continuations, each when
+``dispatch`` and ``reap`` are called.
+"""
+from __future__ import annotations
+
+from typing import Any, Dict, List, Optional, Tuple
+
+from ..engine.actions import DetachTrace, SignalProcess, SpawnProcess
+from ..engine.inputs import (
+    ProcessContinued, ProcessEnded, ProcessExecuted, ProcessForked, ProcessReady, ProcessReplaced, ProcessSpawned, ProcessSpawnFailed,
+    ProcessStopped, ProcessVanished, SignalNotSent,
+)
+from ..parser.definition import PROCESS_NAMES
+from .protocol import Feed
+
+_SIGKILL, _SIGCONT, _SIGSTOP = 9, 18, 19
+_FORKS = {"fork": 1, "daemon": 2}
+
+
+class SimulatedProcess:
+    """One process. It lives until it is told otherwise; every signal but CONT and those ignored kills it."""
+
+    def __init__(self, backend: "SimulatedBackend", request: SpawnProcess, pid: int) -> None:
+        self._backend = backend
+        self.request = request
+        self.pid = pid
+        self.alive = True
+        self.stopped = False
+        self.ignores: Tuple[int, ...] = ()
+        #: signals that reached it, in order
+        self.received: List[int] = []
+        self._traced = request.expect in _FORKS
+        self._forks = 0
+
+    @property
+    def name(self) -> str:
+        """main, pre-start …"""
+        return PROCESS_NAMES[self.request.process]
+
+    @property
+    def command(self) -> str:
+        """The text of its exec or script."""
+        definition = self.request.definition.processes[self.request.process]
+        return definition.command if definition else ""
+
+    @property
+    def environment(self) -> Dict[str, str]:
+        """Its environment."""
+        return {key: value for key, _, value in (entry.partition("=") for entry in self.request.environment)}
+
+    def exit(self, status: int = 0) -> None:
+        """End with an exit code."""
+        self._end(status)
+
+    def killed_by(self, signal: int) -> None:
+        """End by a signal."""
+        self._end(signal << 8)
+
+    def stop(self, signal: int = _SIGSTOP) -> None:
+        """Be stopped by a signal."""
+        self.stopped = True
+        self._backend.ends.append(ProcessStopped(self.request.spawn, signal))
+
+    def fork(self, exec_after: bool = False) -> None:
+        """Fork and let the parent end, as daemons do; followed while ``expect`` asks for it (X72)."""
+        self._backend.pid += 1
+        if not self._traced:
+            self.exit(0)
+            return
+        self.pid = self._backend.pid
+        self._forks += 1
+        self._backend.ends.append(ProcessForked(self.request.spawn, self.pid))
+        if self._forks == _FORKS[self.request.expect]:
+            self._met()
+        elif exec_after:
+            self.replace()
+
+    def replace(self) -> None:
+        """Execute another program (X72, X73)."""
+        if self._traced:
+            self._backend.ends.append(ProcessReplaced(self.request.spawn))
+            if self._forks:
+                self._met()
+
+    def detach(self) -> None:
+        """Be followed no more."""
+        self._traced = False
+
+    def deliver(self, signal: int) -> None:
+        """Receive a signal."""
+        self.received.append(signal)
+        if signal == _SIGCONT:
+            if self.stopped:
+                self.stopped = False
+                self._backend.ends.append(ProcessContinued(self.request.spawn))
+        elif signal and (signal == _SIGKILL or signal not in self.ignores):
+            self.killed_by(signal)
+
+    def _met(self) -> None:
+        self._traced = False
+        self._backend.ends.append(ProcessReady(self.request.spawn))
+
+    def _end(self, status: int) -> None:
+        if self.alive:
+            self.alive = False
+            self._backend.ends.append(ProcessEnded(self.request.spawn, status))
+
+
+class SimulatedBackend:
+    """protocol.Backend over SimulatedProcess."""
+
+    def __init__(self, feed: Feed) -> None:
+        self._feed = feed
+        self.pid = 100
+        self.processes: Dict[int, SimulatedProcess] = {}
+        self.ends: List[Any] = []
+        self._unconfirmed: List[int] = []
+        #: False: execs are not confirmed by ``dispatch`` until it is True again
+        self.confirms = True
+        #: command text -> reason, for programs that cannot be started
+        self.failing: Dict[str, str] = {}
+        #: pids that are gone without anybody having seen it (X80)
+        self.vanished: List[int] = []
+        #: (spawn, signal) that kill(2) refuses -> reason
+        self.refused_signals: Dict[int, str] = {}
+
+    def spawn(self, request: SpawnProcess) -> None:
+        """Make a process."""
+        self.pid += 1
+        process = SimulatedProcess(self, request, self.pid)
+        self.processes[request.spawn] = process
+        self._unconfirmed.append(request.spawn)
+        self._feed(ProcessSpawned(request.spawn, process.pid))
+
+    def signal(self, request: SignalProcess) -> None:
+        """Deliver, or say why not."""
+        process = self.processes.get(request.spawn)
+        if process is None or not process.alive or process.pid in self.vanished:
+            if request.must_exist:
+                self._feed(ProcessVanished(request.spawn))
+        elif request.signal in self.refused_signals:
+            if request.must_exist:
+                self._feed(SignalNotSent(request.spawn, request.signal, self.refused_signals[request.signal]))
+        else:
+            process.deliver(request.signal)
+
+    def detach(self, request: DetachTrace) -> None:
+        """Stop following."""
+        process = self.processes.get(request.spawn)
+        if process is not None:
+            process.detach()
+
+    def fileno(self) -> int:
+        """There is nothing to wait for."""
+        return -1
+
+    def dispatch(self) -> None:
+        """Confirm execs, or report that they failed."""
+        if not self.confirms:
+            return
+        waiting, self._unconfirmed = self._unconfirmed, []
+        for spawn in waiting:
+            process = self.processes[spawn]
+            reason = self.failing.get(process.command)
+            if reason is None:
+                self._feed(ProcessExecuted(spawn))
+            else:
+                process.alive = False
+                self._feed(ProcessSpawnFailed(spawn, reason))
+
+    def reap(self) -> None:
+        """Report ends, stops and continuations; the exec of a process is always confirmed first (X28)."""
+        while self.ends:
+            happened = self.ends.pop(0)
+            if happened.spawn in self._unconfirmed and type(happened) is ProcessEnded:
+                self._unconfirmed.remove(happened.spawn)
+                self._feed(ProcessExecuted(happened.spawn))
+            self._feed(happened)
+
+    def busy(self) -> bool:
+        """Whether ``dispatch`` or ``reap`` has something to report."""
+        return bool(self.ends) or (self.confirms and bool(self._unconfirmed))
+
+    def write_held_output(self) -> None:
+        """There is no output."""
+
+    def close(self) -> None:
+        """There are no descriptors."""
+
+    def find(self, job: str, process: str, instance: str) -> Optional[SimulatedProcess]:
+        """The live process of an instance's slot."""
+        for each in self.processes.values():
+            if each.alive and (each.request.job, each.name, each.request.instance) == (job, process, instance):
+                return each
+        return None

@@ -1,0 +1,150 @@
+"""The daemon's command line (D1-D41).
+
+Unknown options without ``=`` and stray words are ignored, because kernel command lines reach an
+init (D4).
+"""
+from __future__ import annotations
+
+from typing import List, Optional, Sequence, Set, Tuple
+
+from . import UPSTART_VERSION
+from .engine.actions import DEBUG, ERROR, INFO, MESSAGE
+
+_CONSOLES = ("none", "output", "owner", "log")
+
+_HELP = """\
+Usage: upstart-compat [OPTION]...
+Run Upstart job files: the event and state engine, and what executes the jobs.
+
+Options:
+      --confdir=DIR           directory of job files, instead of the default ones (may be repeated)
+      --prepend-confdir=DIR   directory of job files with priority over all others
+      --append-confdir=DIR    directory of job files that all others have priority over
+      --default-console=VALUE console of jobs that do not say: none, output, owner or log
+      --logdir=DIR            directory of the jobs' output
+      --no-log                do not keep the output of jobs
+      --no-startup-event      do not emit an event at start
+      --startup-event=NAME    emit this event at start instead of startup
+      --no-dbus               do not connect to a message bus
+      --no-inherit-env        jobs of a session get PATH and TERM only
+      --session               use the D-Bus session bus and no private socket (for tests)
+      --user                  run as the init of a user's session
+  -q, --quiet                 show errors only
+  -v, --verbose               show what happens
+      --debug                 show everything, and honour the debug stanza
+      --help                  show this help and exit
+      --version               show the version and exit
+"""
+
+_VERSION = f"""\
+init (upstart {UPSTART_VERSION})
+upstart-compat: runs Upstart job files on hosts whose init is not Upstart.
+This is free software under the Apache License 2.0; there is NO WARRANTY.
+"""
+
+_FLAGS = {"--no-log", "--chroot-sessions", "--no-startup-event", "--no-dbus", "--no-inherit-env", "--session", "--user",
+          "--no-cgroups", "--quiet", "--verbose", "--debug", "--help", "--version"}
+_WITH_VALUE = {"--confdir", "--prepend-confdir", "--append-confdir", "--default-console", "--logdir", "--startup-event"}
+
+
+class UsageError(Exception):
+    """Wrong use: ``text`` for standard error; exit status 1 (D2, D3)."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self.text = text
+
+
+class Information(Exception):
+    """--help or --version: ``text`` for standard output; exit status 0 (D6)."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self.text = text
+
+
+class Options:
+    """What the command line says; the defaults of D8-D28."""
+
+    def __init__(self) -> None:
+        self.confdirs: List[str] = []
+        self.prepend_confdirs: List[str] = []
+        self.append_confdirs: List[str] = []
+        self.default_console = "log"
+        self.logdir: Optional[str] = None
+        self.startup_event: Optional[str] = "startup"
+        self.log_priority = MESSAGE
+        self.flags: Set[str] = set()
+
+    def has(self, flag: str) -> bool:
+        """Whether a flag such as ``--user`` was given."""
+        return flag in self.flags
+
+
+def parse(arguments: Sequence[str]) -> Options:
+    """Options from the arguments after the program's name. Raises UsageError or Information."""
+    options = Options()
+    startup_event = "startup"
+    consumed: Set[int] = set()
+    for position, word in enumerate(arguments):
+        if position in consumed:
+            continue
+        if word == "--":
+            break
+        if not word.startswith("--"):
+            for letter in word[1:] if word.startswith("-") else "":
+                if letter in "qv":
+                    options.log_priority = ERROR if letter == "q" else INFO
+            continue
+        name, equals, value = word.partition("=")
+        if name not in _WITH_VALUE:
+            if equals:
+                raise _hinted(f"init: unexpected argument: {word}")
+            if name in _FLAGS:
+                _flag(options, name)
+            continue
+        if not equals:
+            value = _next_word(arguments, position, consumed, name)
+        if name == "--confdir":
+            options.confdirs.append(value)
+        elif name == "--prepend-confdir":
+            options.prepend_confdirs.append(value)
+        elif name == "--append-confdir":
+            options.append_confdirs.append(value)
+        elif name == "--logdir":
+            options.logdir = value
+        elif name == "--startup-event":
+            startup_event = value
+        elif value in _CONSOLES:
+            options.default_console = value
+        else:
+            raise UsageError(f"init: invalid console type specified: {value}\n")
+    options.startup_event = None if options.has("--no-startup-event") else startup_event
+    return options
+
+
+def _flag(options: Options, name: str) -> None:
+    if name == "--help":
+        raise Information(_HELP)
+    if name == "--version":
+        raise Information(_VERSION)
+    priority = {"--quiet": ERROR, "--verbose": INFO, "--debug": DEBUG}.get(name)
+    if priority is not None:
+        options.log_priority = priority
+    options.flags.add(name)
+
+
+def _next_word(arguments: Sequence[str], position: int, consumed: Set[int], name: str) -> str:
+    """The next word that is no option and that no option has taken yet (D1)."""
+    for later in range(position + 1, len(arguments)):
+        if arguments[later] == "--":
+            break
+        if later not in consumed and not arguments[later].startswith("-"):
+            consumed.add(later)
+            return arguments[later]
+    raise _hinted(f"init: missing argument: {name}")
+
+
+def _hinted(first_line: str) -> UsageError:
+    return UsageError(first_line + "\nTry `init --help' for more information.\n")
+

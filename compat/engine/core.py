@@ -1,0 +1,117 @@
+"""The engine's whole state, and the few operations that every part of the engine shares.
+
+``Core`` is plain data: numbers, strings, tuples, dicts and the records of jobs.py and events.py. It
+holds no closures, files or connections, so it can be written out and read back (pickle, and later
+the re-exec), and the copy behaves as the original.
+"""
+from __future__ import annotations
+
+from typing import Any, Dict, List, Optional, Tuple
+
+from .actions import DEBUG, INFO, WARN, CloseDescriptor, LogMessage
+from .environment import Table, add_entries, add_entry
+from .events import Event, EventQueue
+from .jobs import Instance, JobClass
+from .registry import Registry
+
+
+class Core:
+    """Everything the engine knows. ``out`` are the actions of the input that is being handled."""
+
+    def __init__(self, inherited: Dict[str, str], inherit_all: bool, apparmor: bool, session: Optional[str]) -> None:
+        self.now = 0.0
+        self.out: List[Any] = []
+        self.queue = EventQueue()
+        self.registry = Registry()
+        self.serial = 0
+        #: The daemon's own environment, for bare names (E64) and for the defaults of the table (E65).
+        self.inherited = inherited
+        self.inherit_all = inherit_all
+        self.apparmor = apparmor
+        self.session = session
+        self.job_environment: Table = default_environment(inherited, inherit_all)
+        #: spawn number -> (job, instance, process slot)
+        self.spawns: Dict[int, Tuple[str, str, int]] = {}
+        #: kill timer -> (job, instance)
+        self.kill_timers: Dict[int, Tuple[str, str]] = {}
+        #: descriptor of an event -> how many events and instances still need it (X21)
+        self.descriptor_users: Dict[int, int] = {}
+        #: calls of Reload that are under way: spawn -> call
+        self.reloads: Dict[int, int] = {}
+        self.session_end: Optional["SessionEnd"] = None
+
+    def number(self) -> int:
+        """A number that was never given before."""
+        self.serial += 1
+        return self.serial
+
+    def debug(self, text: str) -> None:
+        """Log at debug priority."""
+        self.out.append(LogMessage(DEBUG, text))
+
+    def info(self, text: str) -> None:
+        """Log at info priority."""
+        self.out.append(LogMessage(INFO, text))
+
+    def warn(self, text: str) -> None:
+        """Log at warn priority."""
+        self.out.append(LogMessage(WARN, text))
+
+    def queue_event(self, name: str, env: Tuple[str, ...], fd: int = -1) -> Event:
+        """Create an event; nothing happens until the queue is polled (E82)."""
+        event = self.queue.add(name, env, fd)
+        if fd >= 0:
+            self.use_descriptor(fd)
+        self.debug("event_new: Pending " + name + " event")
+        return event
+
+    def use_descriptor(self, fd: int) -> None:
+        """One more event or instance needs the descriptor."""
+        self.descriptor_users[fd] = self.descriptor_users.get(fd, 0) + 1
+
+    def release_descriptor(self, fd: int) -> None:
+        """One less; the last one closes it."""
+        left = self.descriptor_users.pop(fd, 1) - 1
+        if left:
+            self.descriptor_users[fd] = left
+        else:
+            self.out.append(CloseDescriptor(fd))
+
+    def find(self, job: str, instance: str) -> Optional[Tuple[JobClass, Instance]]:
+        """An existing instance with its class."""
+        found = self.registry.classes.get(job)
+        if found is None:
+            return None
+        copy = found.instances.get(instance)
+        return (found, copy) if copy is not None else None
+
+    def class_environment(self, job: JobClass) -> Table:
+        """Global table, then the class's ``env`` stanzas (E66)."""
+        table = dict(self.job_environment)
+        add_entries(table, job.definition.env, self.inherited)
+        return table
+
+
+class SessionEnd:
+    """A quiesce that is under way (D160-D169). ``phase`` is wait or kill; times in seconds."""
+
+    __slots__ = ("began", "limit", "phase", "phase_began", "reason", "timer")
+
+    def __init__(self, reason: str, now: float) -> None:
+        self.reason = reason
+        self.began = now
+        self.phase = "wait"
+        self.phase_began = now
+        self.limit = 0
+        self.timer = 0
+
+
+def default_environment(inherited: Dict[str, str], inherit_all: bool) -> Table:
+    """The global table at start-up: PATH and TERM, then everything in a session (E65, D149)."""
+    table: Table = {}
+    for key in ("PATH", "TERM"):
+        add_entry(table, key, inherited)
+    if inherit_all:
+        for key, value in inherited.items():
+            table.setdefault(key, value)
+    return table

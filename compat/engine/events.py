@@ -1,0 +1,98 @@
+"""Events and the queue that they go through (E82-E91).
+
+The queue is polled in passes from front to back; a pass visits what is pending or has nothing left
+that holds it, and passes are repeated until one finds nothing to do (E84). Visiting every held event
+in every pass would make a thousand waiting jobs cost a million visits, so the queue keeps the numbers
+of the events worth a visit in two heaps: those ahead in the pass that is under way, and those for the
+next pass. The order of visits is the same.
+"""
+from __future__ import annotations
+
+import heapq
+from typing import Dict, List, Optional, Tuple
+
+PENDING, HANDLING = "pending", "handling"
+
+
+class Event:
+    """One event. ``blockers`` counts what keeps it from finishing; ``waiters`` wait for that.
+
+    A waiter is ("instance", job name, instance name) or ("call", call number).
+    """
+
+    __slots__ = ("blockers", "env", "failed", "fd", "name", "number", "progress", "waiters")
+
+    def __init__(self, number: int, name: str, env: Tuple[str, ...], fd: int = -1) -> None:
+        self.number = number
+        self.name = name
+        self.env = env
+        self.progress = PENDING
+        self.failed = False
+        self.blockers = 0
+        self.waiters: List[Tuple[object, ...]] = []
+        self.fd = fd
+
+    def value(self, key: str) -> Optional[str]:
+        """The value of the first variable of that name (P104)."""
+        prefix = key + "="
+        for entry in self.env:
+            if entry.startswith(prefix):
+                return entry[len(prefix):]
+        return None
+
+
+class EventQueue:
+    """Every event that is not finished, and which to visit next."""
+
+    __slots__ = ("_ahead", "_next_pass", "_position", "events", "last_number")
+
+    def __init__(self) -> None:
+        self.events: Dict[int, Event] = {}
+        self.last_number = 0
+        self._ahead: List[int] = []
+        self._next_pass: List[int] = []
+        self._position = 0
+
+    def add(self, name: str, env: Tuple[str, ...], fd: int = -1) -> Event:
+        """Append a pending event."""
+        self.last_number += 1
+        event = Event(self.last_number, name, env, fd)
+        self.events[event.number] = event
+        heapq.heappush(self._ahead, event.number)
+        return event
+
+    def block(self, event: Event) -> None:
+        """One more holder."""
+        event.blockers += 1
+
+    def unblock(self, number: int, failed: bool = False) -> None:
+        """One holder less; the last one makes the event worth a visit."""
+        event = self.events[number]
+        event.blockers -= 1
+        if failed:
+            event.failed = True
+        if not event.blockers and event.progress != PENDING:
+            heapq.heappush(self._ahead if number > self._position else self._next_pass, number)
+
+    def next(self) -> Optional[Event]:
+        """The next event to visit, or None when nothing is to be done."""
+        while True:
+            if not self._ahead:
+                if not self._next_pass:
+                    self._position = 0
+                    return None
+                self._ahead, self._next_pass = self._next_pass, self._ahead
+            number = heapq.heappop(self._ahead)
+            self._position = number
+            event = self.events.get(number)
+            # Held again since it was put here: it comes back when it is free.
+            if event is not None and (event.progress == PENDING or not event.blockers):
+                return event
+
+    def has_work(self) -> bool:
+        """Whether ``next`` may give something."""
+        return bool(self._ahead or self._next_pass)
+
+    def remove(self, event: Event) -> None:
+        """Destroy a finished event."""
+        del self.events[event.number]

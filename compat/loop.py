@@ -1,0 +1,189 @@
+"""The main loop: GLib's, because dbus-python needs it, with Upstart's order of work on top.
+
+One turn does what D47 says, in that order: ready descriptors, signals, children, timers, the event
+queue; and then, at the start of the next turn, D-Bus calls. D-Bus connections live in GLib's
+default context. Everything else is in one epoll set of our own, which is a single source to GLib;
+so GLib decides when to wake up, and ``_turn`` decides what is done first.
+
+libglib is reached through ctypes: dbus-python's own GLib binding has it loaded already, and
+PyGObject would double the daemon's memory. An idle loop sleeps without a time limit.
+"""
+from __future__ import annotations
+
+import ctypes
+import heapq
+import itertools
+import os
+import select
+import signal
+import time
+from typing import Any, Callable, Dict, List, Optional, Tuple
+
+_glib = ctypes.CDLL("libglib-2.0.so.0")
+_FdCallback = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_int, ctypes.c_int, ctypes.c_void_p)
+_TimeoutCallback = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p)
+_glib.g_unix_fd_add_full.argtypes = [ctypes.c_int, ctypes.c_int, ctypes.c_int, _FdCallback, ctypes.c_void_p, ctypes.c_void_p]
+_glib.g_unix_fd_add_full.restype = ctypes.c_uint
+_glib.g_timeout_add_full.argtypes = [ctypes.c_int, ctypes.c_uint, _TimeoutCallback, ctypes.c_void_p, ctypes.c_void_p]
+_glib.g_timeout_add_full.restype = ctypes.c_uint
+_glib.g_source_remove.argtypes = [ctypes.c_uint]
+_glib.g_main_context_iteration.argtypes = [ctypes.c_void_p, ctypes.c_int]
+_glib.g_main_context_iteration.restype = ctypes.c_int
+
+_G_IO_IN = 1
+_PRIORITY_HIGH = -100
+
+
+class Timer:
+    """One pending call; ``cancel`` may be called at any time, also after it ran."""
+
+    __slots__ = ("callback", "due")
+
+    def __init__(self, due: float, callback: Callable[[], None]) -> None:
+        self.due = due
+        self.callback: Optional[Callable[[], None]] = callback
+
+    def cancel(self) -> None:
+        """Make sure that the callback is not called any more."""
+        self.callback = None
+
+
+class MainLoop:
+    """Runs callbacks, one at a time, in one thread.
+
+    ``on_error`` is told of every exception that a callback lets out, as (what, exception); the loop
+    goes on. ``children`` is called once a turn in which SIGCHLD arrived or a descriptor was ready,
+    ``events`` at the end of every turn; what it returns says whether it has more to do, and then the
+    next turn follows at once.
+    """
+
+    def __init__(self, on_error: Callable[[str, BaseException], None]) -> None:
+        self._on_error = on_error
+        self.children: Callable[[], None] = lambda: None
+        self.events: Callable[[], bool] = lambda: False
+        self._more = False
+        self._epoll = select.epoll()
+        self._readers: Dict[int, Callable[[], None]] = {}
+        self._signals: Dict[int, Callable[[], None]] = {}
+        self._caught: List[int] = []
+        self._timers: List[Tuple[float, int, Timer]] = []
+        self._serial = itertools.count()
+        self._timeout_source = 0
+        self._timeout_due = 0.0
+        self._quit = False
+        self._child_signal = False
+        # Kept referenced: GLib calls them for as long as their sources live.
+        self._ready = _FdCallback(lambda fd, condition, data: 1)
+        self._expired = _TimeoutCallback(self._on_timeout)
+        _glib.g_unix_fd_add_full(_PRIORITY_HIGH, self._epoll.fileno(), _G_IO_IN, self._ready, None, None)
+        self._wake_read, self._wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        signal.set_wakeup_fd(self._wake_write, warn_on_full_buffer=False)
+        self.add_reader(self._wake_read, self._drain_wakeups)
+
+    # -- registration ------------------------------------------------------------------------------
+
+    def add_reader(self, fd: int, callback: Callable[[], None]) -> None:
+        """Call ``callback`` in every turn in which ``fd`` is readable or hung up."""
+        self._epoll.register(fd, select.EPOLLIN)
+        self._readers[fd] = callback
+
+    def remove_reader(self, fd: int) -> None:
+        """Forget a descriptor; call it before closing the descriptor."""
+        del self._readers[fd]
+        self._epoll.unregister(fd)
+
+    def add_signal(self, number: int, callback: Callable[[], None]) -> None:
+        """Call ``callback`` once for all deliveries of a signal since the last turn (D47)."""
+        self._signals[number] = callback
+        signal.signal(number, self._on_signal)
+
+    def later(self, seconds: float, callback: Callable[[], None]) -> Timer:
+        """Call ``callback`` once, ``seconds`` from now."""
+        timer = Timer(time.monotonic() + seconds, callback)
+        heapq.heappush(self._timers, (timer.due, next(self._serial), timer))
+        return timer
+
+    # -- running -------------------------------------------------------------------------------------
+
+    def quit(self) -> None:
+        """Leave ``run`` at the end of the current turn."""
+        self._quit = True
+
+    def run(self) -> None:
+        """Work until ``quit``."""
+        while not self._quit:
+            self._turn()
+            if self._quit:
+                break
+            self._arm_timeout()
+            _glib.g_main_context_iteration(None, 0 if self._more else 1)
+
+    def _turn(self) -> None:
+        readers = self._readers
+        ready = False
+        for fd, _ in self._epoll.poll(0):
+            callback = readers.get(fd)
+            if callback is not None:
+                ready = True
+                self._call("input", callback)
+        if self._caught:
+            # In the order in which they were registered, each once (D47).
+            caught, self._caught = set(self._caught), []
+            for number, callback in self._signals.items():
+                if number in caught:
+                    self._call("signal", callback)
+        if ready or self._child_signal:
+            self._child_signal = False
+            self._call("children", self.children)
+        if self._timers:
+            now = time.monotonic()
+            while self._timers and self._timers[0][0] <= now:
+                timer = heapq.heappop(self._timers)[2]
+                callback, timer.callback = timer.callback, None
+                if callback is not None:
+                    self._call("timer", callback)
+        self._more = False
+        self._call("events", self._poll_events)
+
+    def _poll_events(self) -> None:
+        self._more = self.events()
+
+    def _call(self, what: str, callback: Callable[[], None]) -> None:
+        try:
+            callback()
+        except Exception as error:
+            self._on_error(what, error)
+
+    # -- waking up ------------------------------------------------------------------------------------
+
+    def _on_signal(self, number: int, frame: Any) -> None:
+        if number == signal.SIGCHLD:
+            self._child_signal = True
+        self._caught.append(number)
+
+    def _drain_wakeups(self) -> None:
+        try:
+            os.read(self._wake_read, 4096)
+        except BlockingIOError:
+            pass
+
+    def _arm_timeout(self) -> None:
+        timers = self._timers
+        while timers and timers[0][2].callback is None:
+            heapq.heappop(timers)
+        due = timers[0][0] if timers else 0.0
+        if self._timeout_source:
+            if due == self._timeout_due:
+                return
+            _glib.g_source_remove(self._timeout_source)
+            self._timeout_source = 0
+        if due:
+            # Rounded up, so that the turn it causes finds the timer due.
+            milliseconds = max(0, int((due - time.monotonic()) * 1000) + 1)
+            self._timeout_source = _glib.g_timeout_add_full(
+                _PRIORITY_HIGH, min(milliseconds, 0x7FFFFFFF), self._expired, None, None)
+            self._timeout_due = due
+
+    def _on_timeout(self, data: Any) -> int:
+        self._timeout_source = 0
+        return 0
