@@ -5,7 +5,7 @@ init (D4).
 """
 from __future__ import annotations
 
-from typing import List, Optional, Sequence, Set, Tuple
+from typing import List, Optional, Sequence, Set
 
 from . import UPSTART_VERSION
 from .engine.actions import DEBUG, ERROR, INFO, MESSAGE

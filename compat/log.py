@@ -88,7 +88,7 @@ class Log:
 def _prefixed(text: str) -> str:
     """No blank after ``init:`` when the text's first word ends in a colon (D65, P25)."""
     colon, blank = text.find(":"), text.find(" ")
-    return ("init:" if 0 <= colon and (blank < 0 or colon < blank) else "init: ") + text
+    return ("init:" if colon >= 0 and (blank < 0 or colon < blank) else "init: ") + text
 
 
 def _may_block(fd: int) -> bool:

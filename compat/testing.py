@@ -157,6 +157,10 @@ class SimulatedMachine:
                 line += f", process {pid}" if name in ("main", "pre-start", "post-stop") else f", ({name}) process {pid}"
         return line
 
+    def events(self, name: str) -> List[Tuple[str, ...]]:
+        """The variables of every finished event of a name, oldest first."""
+        return [each.env for each in self.announcements if isinstance(each, actions.EventEmitted) and each.name == name]
+
     def lines(self, *priorities: str) -> List[str]:
         """The transcript's lines of some priorities (letters D I M W E), without the letters."""
         return [line[2:] for line in self.transcript if line[0] in priorities]

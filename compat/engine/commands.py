@@ -8,7 +8,17 @@ from .core import Core, default_environment
 from .environment import Table, add_entries, add_entry, as_entries
 from .expansion import ExpansionError, expand
 from .inputs import (
-    EmitEvent, ReloadInstance, ResetEnv, RestartInstance, RestartJob, SetEnv, StartInstance, StartJob, StopInstance, StopJob, UnsetEnv,
+    EmitEvent,
+    ReloadInstance,
+    ResetEnv,
+    RestartInstance,
+    RestartJob,
+    SetEnv,
+    StartInstance,
+    StartJob,
+    StopInstance,
+    StopJob,
+    UnsetEnv,
 )
 from .jobs import Instance, JobClass
 from .lifecycle import all_instances, change_goal, new_instance, release_owners, request_restart, request_stop

@@ -36,7 +36,7 @@ class Core:
         self.kill_timers: Dict[int, Tuple[str, str]] = {}
         #: descriptor of an event -> how many events and instances still need it (X21)
         self.descriptor_users: Dict[int, int] = {}
-        #: calls of Reload that are under way: spawn -> call
+        #: the calls of Reload that SignalNotSent and ProcessVanished are about: spawn -> call
         self.reloads: Dict[int, int] = {}
         self.session_end: Optional["SessionEnd"] = None
 

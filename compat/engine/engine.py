@@ -8,15 +8,15 @@ from __future__ import annotations
 
 from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
 
+from ..parser.definition import MAIN, PROCESS_NAMES
+from ..parser.signals import signal_name
 from . import classes, commands, delivery, inputs, lifecycle, session_end
 from .actions import Refuse, SignalProcess
 from .core import Core
 from .environment import Table
 from .jobs import Instance, JobClass
-from .view import Refused
-from ..parser.definition import MAIN, PROCESS_NAMES
-from ..parser.signals import signal_name
 from .states import SPAWNED
+from .view import Refused
 
 _SIGCONT, _SIGSTOP = 18, 19
 
@@ -156,7 +156,6 @@ def _spawn_failed(core: Core, instance: Instance, slot: int, happened: inputs.Pr
 
 
 def _ended(core: Core, instance: Instance, slot: int, happened: inputs.ProcessEnded) -> None:
-    core.reloads.pop(happened.spawn, None)
     lifecycle.process_ended(core, instance, slot, happened.status)
 
 

@@ -34,15 +34,25 @@ from typing import Callable, Dict, Iterable, List, Optional, Tuple
 
 from ..parser.definition import MAIN, POST_START, POST_STOP, PRE_START, PRE_STOP, PROCESS_NAMES, SECURITY, JobDefinition
 from ..parser.signals import signal_name
+from . import states
 from .actions import (
-    Answer, CancelTimer, DetachTrace, GoalChanged, InstanceAdded, InstanceRemoved, JobFailed, Refuse, SetTimer, SignalProcess,
-    SpawnProcess, StateChanged,
+    Answer,
+    CancelTimer,
+    DetachTrace,
+    GoalChanged,
+    InstanceAdded,
+    InstanceRemoved,
+    JobFailed,
+    Refuse,
+    SetTimer,
+    SignalProcess,
+    SpawnProcess,
+    StateChanged,
 )
 from .classes import reconsider
 from .core import Core
 from .environment import Table, as_entries
 from .jobs import Instance, JobClass, Process, bucket
-from . import states
 from .states import RESPAWN, START, STOP
 
 _KILL = 9
@@ -169,12 +179,13 @@ def _enter_killed(core: Core, instance: Instance, previous: str) -> bool:
     if main is None:
         return False
     definition = instance.definition
-    _signal_main(core, instance, main, definition.kill_signal)
     if definition.kill_timeout:
+        # Before the signal, because a main process that is gone is told of, and cancels it, at once.
         instance.kill_timer = core.number()
         core.kill_timers[instance.kill_timer] = (instance.job, instance.name)
         core.out.append(SetTimer(instance.kill_timer, float(definition.kill_timeout)))
-    else:
+    _signal_main(core, instance, main, definition.kill_signal)
+    if not definition.kill_timeout:
         _signal_main(core, instance, main, _KILL)
     return True
 
@@ -296,6 +307,8 @@ def _spawn(core: Core, instance: Instance, slot: int) -> None:
 
 
 def _signal_main(core: Core, instance: Instance, main: Process, number: int) -> None:
+    # What is told of a signal that was not sent is about this one from now on, not about a reload.
+    core.reloads.pop(main.spawn, None)
     core.info(f"Sending {signal_name(number) or number} signal to {instance.display_name} main process ({main.pid})")
     core.out.append(SignalProcess(main.spawn, number, True, True))
 
@@ -315,6 +328,7 @@ def _clear(core: Core, instance: Instance, slot: int) -> None:
     process = instance.processes[slot]
     if process is not None:
         core.spawns.pop(process.spawn, None)
+        core.reloads.pop(process.spawn, None)
         instance.processes[slot] = None
     if slot == MAIN and instance.kill_timer:
         core.out.append(CancelTimer(instance.kill_timer))

@@ -1,0 +1,340 @@
+"""Follows a main process with ``expect fork`` or ``expect daemon`` from parent to child (X68-X86).
+
+Why ptrace: a daemon's parent ends as soon as its child runs, and only the kernel knows, without a
+race, which child that was. The launcher asks to be traced (PTRACE_TRACEME) just before its exec; from
+then on the kernel stops the process at every fork, exec and signal and reports the stop through
+waitpid. ``TraceeTable.handle`` is given each status that the caller's one waitpid loop collects, does
+the next step of X72, and lets the process go on. There is no thread and no waiting in here; all calls
+must come from the thread that reaps, because the kernel refuses ptrace requests from any other (X85).
+
+States of a tracee (X71); one that is in no table is in state "none"::
+
+    new        the launcher; its exec will show as SIGTRAP
+    normal     runs its program; forks and execs will show as events
+    new-child  a fork was followed; the child's own first stop, a SIGSTOP, is still to come
+
+Three things that are easy to get wrong:
+
+* The child's first stop may be reported before its parent's fork event (X74). Nobody knows the pid
+  then, so the table remembers it with its parent, who is a tracee in state normal. Where the parent is
+  gone the child is let go at once, and the ones remembered go with their parent; nothing is left over.
+* A process traced since TRACEME can only be let go while it is stopped. ``detach`` therefore sends it
+  a SIGSTOP and marks it as leaving: the stop that this causes is answered with PTRACE_DETACH, which
+  drops the signal. Stops that come in between are passed through without being acted on. The SIGSTOP
+  goes to the traced thread, not to the process: an untraced thread would take it and stop them all.
+* ESRCH from ptrace means that the process was killed while it was stopped. Its end is reported next,
+  and that is when it counts.
+"""
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+import signal
+from typing import Callable, Dict, Iterator, Optional
+
+from ..engine.actions import WARN
+from ..engine.inputs import ProcessForked, ProcessReady, ProcessReplaced
+from .protocol import Feed, Log
+
+NEW, NORMAL, NEW_CHILD = "new", "normal", "new-child"
+
+_CONT, _DETACH, _SETOPTIONS, _GETEVENTMSG = 7, 17, 0x4200, 0x4201
+_EVENT_FORK, _EVENT_EXEC = 1, 4
+# Neither TRACEVFORK nor TRACECLONE: vfork, posix_spawn and threads do not count (X76).
+_OPTIONS = (1 << _EVENT_FORK) | (1 << _EVENT_EXEC)
+
+_libc = ctypes.CDLL(None, use_errno=True)
+_libc.ptrace.argtypes = [ctypes.c_long, ctypes.c_long, ctypes.c_void_p, ctypes.c_void_p]
+_libc.ptrace.restype = ctypes.c_long
+
+
+def ptrace(request: int, pid: int, data: int = 0) -> None:
+    """One ptrace(2) request with address 0; raises OSError."""
+    if _libc.ptrace(request, pid, None, data) == -1:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
+
+
+def _event_message(pid: int) -> int:
+    message = ctypes.c_ulong()
+    ptrace(_GETEVENTMSG, pid, ctypes.addressof(message))
+    return message.value
+
+
+def _stop_thread(pid: int) -> None:
+    try:
+        if _libc.tgkill(pid, pid, int(signal.SIGSTOP)) == 0:
+            return
+    except AttributeError:
+        # glibc before 2.30: the process, then, which is the same unless it has threads.
+        os.kill(pid, signal.SIGSTOP)
+
+
+def _parent(pid: int) -> int:
+    """The parent's pid, 0 if it cannot be told."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as stat:
+            # The name in parentheses may itself hold blanks and parentheses.
+            return int(stat.read().rpartition(b")")[2].split()[1])
+    except (OSError, ValueError, IndexError):
+        return 0
+
+
+class Tracee:
+    """One followed process: plain data, so that it can be written down for a re-exec.
+
+    ``state`` is NEW, NORMAL or NEW_CHILD, ``forks`` how many were followed (X71). ``leaving``:
+    ``detach`` was asked for and nothing of this process is reported any more.
+    """
+
+    __slots__ = ("expect", "forks", "label", "leaving", "pid", "spawn", "state")
+
+    def __init__(self, spawn: int, pid: int, expect: str, label: str) -> None:
+        self.spawn = spawn
+        self.pid = pid
+        self.expect = expect
+        self.label = label
+        self.state = NEW
+        self.forks = 0
+        self.leaving = False
+
+
+class TraceeTable:
+    """All processes that are being followed.
+
+    ``on_pid(spawn, old, new)`` is called just before ProcessForked is fed. ``feed`` may call back
+    into the table: every change is complete before it is called.
+    """
+
+    def __init__(self, feed: Feed, log: Log, on_pid: Callable[[int, int, int], None]) -> None:
+        self._feed = feed
+        self._log = log
+        self._on_pid = on_pid
+        self._tracees: Dict[int, Tracee] = {}
+        #: Children in their first stop whose parent's fork event is still to come: pid -> parent.
+        self.early: Dict[int, int] = {}
+
+    def __iter__(self) -> Iterator[Tracee]:
+        return iter(list(self._tracees.values()))
+
+    def __len__(self) -> int:
+        return len(self._tracees)
+
+    # -- what the backend asks for -------------------------------------------------------------------
+
+    def add(self, spawn: int, pid: int, expect: str, label: str) -> None:
+        """Follow a launcher that is going to ask to be traced.
+
+        ``expect`` is "fork" or "daemon"; ``label`` is "NAME main process". Call it before the
+        first status of ``pid`` is handled.
+        """
+        self._tracees[pid] = Tracee(spawn, pid, expect, label)
+
+    def detach(self, spawn: int) -> None:
+        """Stop following; the process runs on (X81). Nothing is fed for this spawn any more."""
+        tracee = self._find(spawn)
+        if tracee is None or tracee.leaving:
+            return
+        tracee.leaving = True
+        if tracee.state == NORMAL:
+            # The other states have a stop ahead of them anyway.
+            try:
+                _stop_thread(tracee.pid)
+            except OSError:
+                self._drop(tracee)
+
+    def forget(self, spawn: int) -> None:
+        """The process is gone. Should it be traced still, it is let go at its next stop."""
+        tracee = self._find(spawn)
+        if tracee is not None:
+            self._drop(tracee)
+
+    def handle(self, pid: int, status: int) -> bool:
+        """Deal with one raw waitpid status; to be called for every status of every child.
+
+        True: a stop of the tracer's, dealt with. False: an end, a stop or a continuation that
+        means what it says; an end is forgotten here first. Never raises OSError.
+        """
+        tracee = self._tracees.get(pid)
+        if not os.WIFSTOPPED(status):
+            if os.WIFEXITED(status) or os.WIFSIGNALED(status):
+                self.early.pop(pid, None)
+                if tracee is not None:
+                    self._drop(tracee)
+            return False
+        number, event = os.WSTOPSIG(status), status >> 16
+        if tracee is None:
+            return self._unknown_stopped(pid, number, event)
+        if tracee.leaving:
+            self._leave(tracee, number, event)
+        elif event == _EVENT_FORK:
+            self._forked(tracee)
+        elif event == _EVENT_EXEC:
+            self._executed(tracee)
+        elif event:
+            self._resume(tracee)
+        elif tracee.state == NEW and number == signal.SIGTRAP:
+            self._started(tracee)
+        elif tracee.state == NEW_CHILD and number == signal.SIGSTOP:
+            self._child_stopped(tracee)
+        else:
+            # Delivered unchanged. In a state that waits for its own stop, that one still comes (X82).
+            self._resume(tracee, number)
+        return True
+
+    # -- the steps of X72 --------------------------------------------------------------------------------
+
+    def _started(self, tracee: Tracee) -> None:
+        try:
+            ptrace(_SETOPTIONS, tracee.pid, _OPTIONS)
+        except OSError as error:
+            self._failed("Failed to set ptrace options for", tracee, error)
+            self._release(tracee)
+            return
+        tracee.state = NORMAL
+        self._resume(tracee)
+
+    def _forked(self, tracee: Tracee) -> None:
+        old = tracee.pid
+        try:
+            new = _event_message(old)
+        except OSError as error:
+            self._failed("Failed to obtain child process id for", tracee, error)
+            self._release(tracee)
+            return
+        stopped = self.early.pop(new, None) is not None
+        if not stopped and not self._exists(new):
+            # Killed and reaped before this event was seen. Its parent stays the main process, so
+            # that there is one whose end will be seen.
+            self._resume(tracee)
+            return
+        del self._tracees[old]
+        self._let_go(old, 0, tracee)
+        tracee.pid = new
+        tracee.state = NEW_CHILD
+        self._tracees[new] = tracee
+        self._on_pid(tracee.spawn, old, new)
+        self._feed(ProcessForked(tracee.spawn, new))
+        if stopped and self._tracees.get(new) is tracee:
+            if tracee.leaving:
+                self._leave(tracee, signal.SIGSTOP, 0)
+            else:
+                self._child_stopped(tracee)
+        elif stopped:
+            self._let_go(new, 0, tracee)
+
+    def _child_stopped(self, tracee: Tracee) -> None:
+        tracee.forks += 1
+        if tracee.forks > 1 or tracee.expect == "fork":
+            self._release(tracee)
+            self._feed(ProcessReady(tracee.spawn))
+            return
+        # It inherited the options.
+        tracee.state = NORMAL
+        self._resume(tracee)
+
+    def _executed(self, tracee: Tracee) -> None:
+        if tracee.forks == 0:
+            self._resume(tracee)
+            self._feed(ProcessReplaced(tracee.spawn))
+            return
+        self._release(tracee)
+        self._feed(ProcessReplaced(tracee.spawn))
+        self._feed(ProcessReady(tracee.spawn))
+
+    # -- leaving, and processes nobody follows ---------------------------------------------------------
+
+    def _leave(self, tracee: Tracee, number: int, event: int) -> None:
+        if event == _EVENT_FORK:
+            # The child may have stopped already; otherwise it is let go when it does.
+            try:
+                new = _event_message(tracee.pid)
+            except OSError:
+                new = 0
+            if self.early.pop(new, None) is not None:
+                self._let_go(new, 0, tracee)
+        expected = signal.SIGTRAP if tracee.state == NEW else signal.SIGSTOP
+        if event or number != expected:
+            self._resume(tracee, 0 if event else number)
+        elif not self._release(tracee):
+            # It lost its tracer, which an exec in another thread does, and has stopped in earnest.
+            try:
+                os.kill(tracee.pid, signal.SIGCONT)
+            except OSError:
+                pass
+
+    def _unknown_stopped(self, pid: int, number: int, event: int) -> bool:
+        if not event:
+            parent = self._tracees.get(_parent(pid))
+            if parent is not None and parent.state == NORMAL and not parent.leaving:
+                if number == signal.SIGSTOP:
+                    self.early[pid] = parent.pid
+                    return True
+                try:
+                    # Its first stop is still to come.
+                    ptrace(_CONT, pid, number)
+                    return True
+                except OSError:
+                    return False
+        try:
+            ptrace(_DETACH, pid, 0 if event or number == signal.SIGSTOP else number)
+        except OSError:
+            # Not traced, so somebody stopped it on purpose.
+            return False
+        return True
+
+    # -- letting processes run ---------------------------------------------------------------------------
+
+    def _resume(self, tracee: Tracee, number: int = 0) -> None:
+        try:
+            ptrace(_CONT, tracee.pid, number)
+        except OSError as error:
+            if error.errno != errno.ESRCH:
+                self._failed("Failed to deliver signal to traced" if number else "Failed to continue traced", tracee, error)
+                self._release(tracee, number)
+
+    def _release(self, tracee: Tracee, number: int = 0) -> bool:
+        """Let it run untraced and drop it; False if the kernel says it is not a stopped tracee."""
+        self._drop(tracee)
+        return self._let_go(tracee.pid, number, tracee)
+
+    def _let_go(self, pid: int, number: int, tracee: Tracee) -> bool:
+        try:
+            ptrace(_DETACH, pid, number)
+        except OSError as error:
+            if error.errno == errno.ESRCH:
+                return False
+            self._failed("Failed to detach traced", tracee, error, pid)
+            try:
+                ptrace(_CONT, pid, number)
+            except OSError:
+                pass
+        return True
+
+    def _drop(self, tracee: Tracee) -> None:
+        if self._tracees.get(tracee.pid) is tracee:
+            del self._tracees[tracee.pid]
+        for child in [child for child, parent in self.early.items() if parent == tracee.pid]:
+            del self.early[child]
+            self._let_go(child, 0, tracee)
+
+    def _find(self, spawn: int) -> Optional[Tracee]:
+        for tracee in self._tracees.values():
+            if tracee.spawn == spawn:
+                return tracee
+        return None
+
+    def _failed(self, what: str, tracee: Tracee, error: OSError, pid: int = 0) -> None:
+        if error.errno != errno.ESRCH:
+            self._log(WARN, f"{what} {tracee.label} ({pid or tracee.pid}): {error.strerror}")
+
+    @staticmethod
+    def _exists(pid: int) -> bool:
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            return False
+        except OSError:
+            pass
+        return True

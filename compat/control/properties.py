@@ -1,0 +1,45 @@
+"""The interface org.freedesktop.DBus.Properties of every object (C26-C29).
+
+An empty interface name stands for any. PropertiesChanged is never sent (C29).
+"""
+from __future__ import annotations
+
+from typing import Any, Dict
+
+from ..engine.view import Refused
+from .interfaces import Interface, InvalidArguments, Method, Property, UnknownMember
+from .wire import PROPERTIES_INTERFACE, is_string_variant, variant
+
+
+def properties_interface(own: Interface) -> Interface:
+    """Properties as it applies to objects whose properties all belong to the interface ``own``."""
+
+    def find(interface: str, name: str) -> Property:
+        found = own.properties.get(name)
+        if found is None or interface not in ("", own.name):
+            raise UnknownMember
+        return found
+
+    def get(call: Any, target: Any, interface: str, name: str) -> Any:
+        found = find(interface, name)
+        return variant(found.type, found.read(target))
+
+    def get_all(call: Any, target: Any, interface: str) -> Dict[str, Any]:
+        if interface not in ("", own.name):
+            return {}
+        return {name: variant(each.type, each.read(target)) for name, each in own.properties.items()}
+
+    def set_(call: Any, target: Any, interface: str, name: str, value: Any) -> None:
+        found = find(interface, name)
+        if found.write is None:
+            raise Refused("AccessDenied", f"The {name} property is read-only")
+        # Every property that can be written is a string.
+        if not is_string_variant(value):
+            raise InvalidArguments(f"{name} property")
+        found.write(call, target, str(value))
+
+    return Interface(PROPERTIES_INTERFACE, (
+        Method("Get", "interface_name:s property_name:s", "value:v", get),
+        Method("Set", "interface_name:s property_name:s value:v", "", set_, guarded=True),
+        Method("GetAll", "interface_name:s", "props:a{sv}", get_all),
+    ))

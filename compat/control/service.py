@@ -1,0 +1,282 @@
+"""The D-Bus service as the daemon sees it: one object that takes calls in and carries answers out.
+
+Every connection has one callback, for all paths. A call goes path → kind of object and target →
+(interface, member) → Method → handler. The handler answers from the engine's view, or it feeds the
+engine an input that carries the call's number; then the answer comes back as an action, at once or
+much later, and ``perform`` sends it.
+"""
+from __future__ import annotations
+
+import os
+from typing import Any, Callable, Dict, List, Optional, Tuple, Type
+
+from ..engine import actions
+from ..engine.view import EngineView, Refused
+from ..loop import MainLoop
+from .announcements import SIGNALS
+from .bus import SESSION, SYSTEM, Bus, session_bus_address, system_bus_address
+from .calls import Call, PendingCalls
+from .instance_object import InstanceObject
+from .interfaces import Interface, InvalidArguments, Method, ObjectKind, UnknownMember, bare_introspection
+from .job_object import JobObject
+from .manager_object import ManagerObject
+from .paths import JOBS, MANAGER, escape, unescape
+from .permissions import NOBODY, Callers, Permissions
+from .properties import properties_interface
+from .server import PrivateServer
+from .services import DaemonServices
+from .wire import HANDLED, INTROSPECTABLE_INTERFACE, LOCAL_INTERFACE, NOT_YET_HANDLED, MethodCall, glib_main_loop
+
+#: Nodes above the manager object, with the one child of each.
+_ANCESTORS = {"/": "com", "/com": "ubuntu", "/com/ubuntu": "Upstart"}
+_JOBS_PREFIX = JOBS + "/"
+
+
+class Control:
+    """The service.
+
+    ``feed(input)`` hands an input to the engine and carries out what it answers before returning.
+    ``log(priority, text)`` writes one line of the daemon's log. The engine may be exchanged for
+    another view of the same jobs only by making a new Control.
+    """
+
+    def __init__(self, engine: EngineView, feed: Callable[[Any], None], services: DaemonServices,
+                 log: Callable[[int, str], None], loop: MainLoop) -> None:
+        glib = glib_main_loop()
+        self._engine = engine
+        self._services = services
+        self._log = log
+        self._permissions = Permissions(services)
+        self._pending = PendingCalls()
+        #: For each connection that objects are on: who its callers are, None on a private one.
+        self._callers: Dict[Any, Optional[Callers]] = {}
+        self._server = PrivateServer(glib, loop, log, self._export_private)
+        self._bus = Bus(glib, loop, log, self._export_bus, self._withdraw)
+        introspectable = Interface(INTROSPECTABLE_INTERFACE, (Method("Introspect", "", "data:s", self._introspect),))
+
+        def kind(own: Interface) -> ObjectKind:
+            return ObjectKind(own, (properties_interface(own), introspectable))
+
+        manager = ManagerObject(engine, feed, self._pending, self._permissions, services, self._bus, log)
+        self._manager_kind = kind(manager.interface())
+        self._job_kind = kind(JobObject(engine, feed, self._pending, self._permissions).interface())
+        self._instance_kind = kind(InstanceObject(feed, self._pending, self._permissions).interface())
+
+    # -- what the daemon calls ---------------------------------------------------------------------------
+
+    def listen(self, address: str) -> bool:
+        """Open the private socket, after the configuration was read and before the bus (C4). False, and a warning, on failure."""
+        return self._server.listen(address)
+
+    def connect_system_bus(self) -> None:
+        """Connect to the system bus; done in system mode only (C10, D147 BEYOND)."""
+        self._bus.connect(SYSTEM, system_bus_address)
+
+    def connect_session_bus(self) -> None:
+        """Connect to the session bus instead: --session or UPSTART_USE_SESSION_BUS (C10)."""
+        self._bus.connect(SESSION, session_bus_address)
+
+    def reconnect_bus(self) -> None:
+        """SIGUSR1 (C12). Without effect where no bus was ever asked for (--no-dbus, --user)."""
+        self._bus.reconnect()
+
+    def perform(self, action: Any) -> None:
+        """Carry out one of ``ACTIONS``."""
+        try:
+            build = SIGNALS.get(type(action))
+            if build is None:
+                _OTHER_ACTIONS[type(action)](self, action)
+            elif self._server.open or self._bus.connection is not None:
+                message = build(action)
+                self._server.send_signal(message)
+                self._bus.send_signal(message)
+        except Exception as error:
+            self._log(actions.ERROR, f"{type(action).__name__} on D-Bus: {_describe(error)}")
+
+    def close(self) -> None:
+        """Close everything, at the daemon's exit; what has been answered is sent first as far as its receiver reads."""
+        self._server.close()
+        self._bus.close()
+
+    @property
+    def pending_calls(self) -> int:
+        """How many calls wait for the engine's answer."""
+        return len(self._pending)
+
+    @property
+    def connections(self) -> int:
+        """How many connections objects are on."""
+        return len(self._callers)
+
+    # -- actions -------------------------------------------------------------------------------------------
+
+    def _answer(self, action: actions.Answer) -> None:
+        call = self._pending.leave(action.call)
+        if call is not None:
+            call.succeed_with_instance(action.result)
+
+    def _refuse(self, action: actions.Refuse) -> None:
+        call = self._pending.leave(action.call)
+        if call is not None:
+            call.fail(action.error, action.message)
+
+    def _update_activation_environment(self, action: actions.ActivationEnvironment) -> None:
+        if self._services.user_mode:
+            self._bus.update_activation_environment(action.name, action.value)
+
+    # -- connections -----------------------------------------------------------------------------------------
+
+    def _export_private(self, connection: Any) -> None:
+        self._callers[connection] = None
+        connection._register_object_path("/", self._on_message, fallback=True)
+
+    def _export_bus(self, connection: Any) -> None:
+        self._callers[connection] = Callers(connection, lambda message, uid: self._serve(connection, message, uid))
+        connection._register_object_path("/", self._on_message, fallback=True)
+
+    def _withdraw(self, connection: Any) -> None:
+        if connection in self._callers:
+            del self._callers[connection]
+            connection._unregister_object_path("/")
+            self._pending.drop_connection(connection)
+
+    def _on_disconnected(self, connection: Any) -> None:
+        self._withdraw(connection)
+        if not self._server.disconnected(connection):
+            self._bus.disconnected(connection)
+
+    # -- calls -------------------------------------------------------------------------------------------------
+
+    def _on_message(self, connection: Any, message: Any) -> int:
+        if not isinstance(message, MethodCall):
+            # libdbus makes this signal itself, and refuses it from a peer.
+            if message.get_interface() == LOCAL_INTERFACE and message.get_member() == "Disconnected":
+                self._on_disconnected(connection)
+            return NOT_YET_HANDLED
+        callers = self._callers.get(connection)
+        if callers is None or not callers.must_wait(message.get_sender(), message):
+            self._serve(connection, message, None)
+        return HANDLED
+
+    def _serve(self, connection: Any, message: Any, uid: Optional[int]) -> None:
+        """Serve one call, see to it that it is answered, and let no exception out. ``uid`` None: not asked for yet."""
+        call = Call(connection, message)
+        try:
+            self._dispatch(call, uid)
+            return
+        except Refused as refused:
+            error, text = refused.error, refused.message
+        except UnknownMember:
+            error, text = "UnknownMethod", _unknown_method(message)
+        except InvalidArguments as invalid:
+            error, text = "InvalidArgs", f"Invalid arguments to {invalid}"
+        except MemoryError:
+            error, text = "NoMemory", "Out of Memory"
+        except Exception as failure:
+            if isinstance(failure, OSError) and failure.strerror:
+                error, text = "Failed", failure.strerror
+            else:
+                error, text = "Failed", f"Internal error: {_describe(failure)}"
+                self._log(actions.ERROR, f"{message.get_member()} on {message.get_path()}: {_describe(failure)}")
+        self._pending.leave(call.number)
+        if not call.answered:
+            call.fail(error, text)
+
+    def _dispatch(self, call: Call, uid: Optional[int]) -> None:
+        message = call.message
+        path, interface, member = message.get_path(), message.get_interface(), message.get_member()
+        kind, target = self._find(path)
+        if kind is None:
+            if member != "Introspect" or interface not in (None, INTROSPECTABLE_INTERFACE):
+                raise UnknownMember
+            method: Optional[Method] = self._manager_kind.method(INTROSPECTABLE_INTERFACE, member)
+        else:
+            method = kind.method(interface, member)
+        if method is None:
+            raise UnknownMember
+        if message.get_signature() != method.signature:
+            raise InvalidArguments(f"{method.name} method")
+        if method.guarded and self._permissions.needed:
+            if uid is None:
+                uid = self._identify(call)
+                if uid is None:
+                    return
+            call.uid = uid
+        call.method = method
+        arguments = method.plain_arguments(message.get_args_list()) if method.arguments else ()
+        result = method.handler(call, target, *arguments)
+        if not method.later:
+            call.succeed(result)
+
+    def _identify(self, call: Call) -> Optional[int]:
+        """The caller's uid; None if the call was put aside until the bus tells it (C35)."""
+        callers = self._callers.get(call.connection)
+        if callers is None:
+            uid = call.connection.get_peer_unix_user()
+            return NOBODY if uid is None else int(uid)
+        sender = call.message.get_sender()
+        uid = callers.uid(sender)
+        if uid is None:
+            callers.ask(sender, call.message)
+        return uid
+
+    # -- objects -------------------------------------------------------------------------------------------------
+
+    def _find(self, path: str) -> Tuple[Optional[ObjectKind], Any]:
+        """The object at a path, (None, None) if there is none (C20)."""
+        if path == MANAGER:
+            return self._manager_kind, None
+        if path.startswith(_JOBS_PREFIX):
+            elements = path[len(_JOBS_PREFIX):].split("/")
+            name = unescape(elements[0])
+            job = None if name is None else self._engine.job(name)
+            if job is not None:
+                if len(elements) == 1:
+                    return self._job_kind, job
+                if len(elements) == 2:
+                    name = unescape(elements[1])
+                    instance = None if name is None else job.instance(name)
+                    if instance is not None:
+                        return self._instance_kind, (job, instance)
+        return None, None
+
+    def _introspect(self, call: Call, target: Any) -> str:
+        path = call.message.get_path()
+        kind, target = self._find(path)
+        if kind is None:
+            children = list(map(escape, self._engine.job_names())) if path == JOBS else []
+            if path in _ANCESTORS:
+                children = [_ANCESTORS[path]]
+            return bare_introspection(children)
+        children = []
+        if kind is self._manager_kind and self._engine.job_names():
+            children = ["jobs"]
+        elif kind is self._job_kind:
+            children = list(map(escape, target.instance_names()))
+        return kind.introspection(path, children)
+
+
+_OTHER_ACTIONS: Dict[Type[Any], Callable[[Control, Any], None]] = {
+    actions.Answer: Control._answer,
+    actions.Refuse: Control._refuse,
+    actions.ActivationEnvironment: Control._update_activation_environment,
+}
+#: The types of the actions that Control.perform carries out.
+ACTIONS = frozenset((*SIGNALS, *_OTHER_ACTIONS))
+
+
+def _unknown_method(message: Any) -> str:
+    """The text of C22, newline included; an absent interface is printed as libdbus does."""
+    return (f'Method "{message.get_member()}" with signature "{message.get_signature()}" '
+            f'on interface "{message.get_interface() or "(null)"}" doesn\'t exist\n')
+
+
+def _describe(error: BaseException) -> str:
+    """One line that says what went wrong and where."""
+    places: List[str] = []
+    traceback = error.__traceback__
+    while traceback is not None:
+        code = traceback.tb_frame.f_code
+        places.append(f"{os.path.basename(code.co_filename)}:{traceback.tb_lineno}")
+        traceback = traceback.tb_next
+    return f"{type(error).__name__}: {error} ({' '.join(places[-3:])})"

@@ -1,0 +1,41 @@
+"""What control asks of the rest of the daemon."""
+from __future__ import annotations
+
+from typing import Protocol
+
+
+class DaemonServices(Protocol):
+    """The daemon's side of the methods that are not about jobs. All calls return at once."""
+
+    @property
+    def user_mode(self) -> bool:
+        """Started with --user (C35, C84)."""
+
+    @property
+    def pid1(self) -> bool:
+        """Running as process 1 (C50, C52, C82)."""
+
+    @property
+    def uid(self) -> int:
+        """The daemon's own real user id (C35)."""
+
+    def version(self) -> str:
+        """``init (upstart VERSION)`` (C45)."""
+
+    def log_priority(self) -> str:
+        """The least priority that is logged: debug, info, message, warn, error or fatal (C46)."""
+
+    def set_log_priority(self, priority: str) -> None:
+        """Change it; ``priority`` is one of those names."""
+
+    def reload_configuration(self) -> None:
+        """Read all configuration sources again (C38). Control has logged ``Reloading configuration``."""
+
+    def write_held_output(self) -> None:
+        """Write out the job output that is being kept (C49). Raises OSError where it still cannot be written."""
+
+    def end_session(self) -> None:
+        """Begin to quiesce with reason ``logout``; does nothing if that is going on already (C52).
+
+        The daemon may not exit before this returns. Not called in pid 1.
+        """

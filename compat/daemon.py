@@ -1,0 +1,276 @@
+"""The daemon: command line, wiring and main loop (chapter 5).
+
+This is the only module that knows all the others. Start-up follows D43: options, sources, job
+environment, loading, private socket, bus, start-up event, subreaper, main loop.
+"""
+from __future__ import annotations
+
+import ctypes
+import errno
+import gc
+import os
+import resource
+import signal
+import sys
+import time
+import traceback
+from typing import List, Mapping, Optional, Sequence, Tuple
+
+from . import UPSTART_VERSION
+from .backends.apparmor import usable as apparmor_usable
+from .backends.native import NativeBackend
+from .backends.protocol import ProcessDefaults
+from .backends.utmp import process_ended as mark_dead_in_utmp
+from .command_line import Information, Options, UsageError, parse
+from .config.catalogue import Catalogue
+from .config.sources import home_directory, session_sources, system_sources
+from .config.watcher import Watcher
+from .control.server import SYSTEM_ADDRESS, session_address
+from .control.service import Control
+from .control.session_file import SessionFile
+from .engine.actions import DEBUG, ERROR, INFO, WARN
+from .engine.engine import Engine
+from .engine.inputs import EmitEvent, Quiesce
+from .log import PRIORITY_NAMES, Log
+from .loop import MainLoop
+from .supervisor import Supervisor
+
+_PR_SET_CHILD_SUBREAPER = 36
+#: What PID 1 under Upstart has, and so what every system job expects (D40, X18).
+_SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/bin:/usr/sbin:/sbin:/bin"
+_UNREAD_LOG_RETRY = 0.2
+
+
+class Daemon:
+    """One running daemon; also the DaemonServices of control."""
+
+    def __init__(self, options: Options, environment: Mapping[str, str]) -> None:
+        self.user_mode = options.has("--user")
+        self.uid = os.getuid()
+        self.pid1 = os.getpid() == 1
+        self._options = options
+        self._environment = dict(environment)
+        self._session_bus = options.has("--session") or "UPSTART_USE_SESSION_BUS" in environment
+        self._system_mode = not (self.user_mode or self._session_bus)
+        self._log_lines = Log(options.log_priority, environment)
+        self._loop = MainLoop(self._on_error)
+        if self._system_mode:
+            self._environment["PATH"] = _SYSTEM_PATH
+            self._environment.setdefault("TERM", "linux")
+        nofile = _raise_descriptor_limit()
+        address = session_address(self.uid, os.getpid()) if self.user_mode else SYSTEM_ADDRESS
+        inherit = self.user_mode and not options.has("--no-inherit-env")
+        self._engine = Engine(self._environment, inherit, apparmor_usable(), address if self.user_mode else None)
+        self._supervisor = Supervisor(self._engine, self.log, time.monotonic, self._loop.later)
+        self._backend = NativeBackend(
+            self._supervisor.feed, self.log, self._loop.later, self._process_defaults(inherit, nofile),
+            mark_dead_in_utmp if self._system_mode else None)
+        self._supervisor.backend = self._backend
+        self._supervisor.session_ended = self._loop.quit
+        self._catalogue = Catalogue(self._sources(), self._supervisor.feed, self.log)
+        self._watcher = Watcher(self._catalogue, self.log)
+        self._control = Control(self._engine, self._supervisor.feed, self, self.log, self._loop)
+        self._supervisor.control = self._control.perform
+        self._address = address
+        self._session_file = SessionFile(self.log)
+
+    # -- start-up ------------------------------------------------------------------------------------------
+
+    def run(self) -> int:
+        """Start, work until the session ends, clean up; returns the exit status."""
+        options = self._options
+        if not self._system_mode:
+            self.log(DEBUG, f"main: Running with UID {self.uid} as PID {os.getpid()} (PPID {os.getppid()})")
+        self._keep_descriptors_from_jobs()
+        self._watch_signals()
+        self._loop.add_reader(self._backend.fileno(), self._backend.dispatch)
+        self._loop.children = self._backend.reap
+        self._loop.events = self._supervisor.poll
+        self._watcher.start()
+        if self._watcher.fileno() >= 0:
+            self._loop.add_reader(self._watcher.fileno(), self._watcher.dispatch)
+        # What was loaded lives long; the collector need not walk it again and again.
+        gc.collect()
+        gc.freeze()
+        if not self._session_bus:
+            listening = self._control.listen(self._address)
+            if listening and self.user_mode:
+                self._session_file.write(self._environment, os.getpid(), self._address)
+        self._connect_bus()
+        if options.startup_event is not None:
+            self._supervisor.feed(EmitEvent(None, options.startup_event))
+        self._become_subreaper()
+        try:
+            self._loop.run()
+        finally:
+            self._session_file.remove()
+            self._control.close()
+            self._backend.close()
+        return 0
+
+    def _process_defaults(self, inherit: bool, nofile: Tuple[int, int]) -> ProcessDefaults:
+        options = self._options
+        umask = os.umask(0o022)
+        os.umask(umask)
+        return ProcessDefaults(
+            console=options.default_console,
+            logging=not options.has("--no-log"),
+            log_directory=self._log_directory(),
+            umask=umask if inherit else 0o022,
+            chdir="/" if self._system_mode else os.getcwd(),
+            nofile=nofile,
+            debug_stanza=options.has("--debug"))
+
+    def _log_directory(self) -> Optional[str]:
+        given = self._options.logdir
+        if not self.user_mode:
+            return self._environment.get("UPSTART_LOGDIR") or given or "/var/log/upstart"
+        if given is not None:
+            return given
+        cache = self._environment.get("XDG_CACHE_HOME", "")
+        if not cache.startswith("/"):
+            home = home_directory(self._environment)
+            if home is None:
+                return "/var/log/upstart"
+            cache = os.path.join(home, ".cache")
+        path = os.path.join(cache, "upstart")
+        for each in (cache, path):
+            try:
+                os.mkdir(each, 0o700)
+            except OSError:
+                pass
+        return path
+
+    def _sources(self) -> List[object]:
+        options = self._options
+        build = session_sources if self.user_mode else system_sources
+        return build(self._environment, options.prepend_confdirs, options.confdirs, options.append_confdirs)
+
+    def _keep_descriptors_from_jobs(self) -> None:
+        """Whatever the parent left open is not for the jobs (X65)."""
+        for name in os.listdir("/proc/self/fd"):
+            fd = int(name)
+            if fd > 2:
+                try:
+                    os.set_inheritable(fd, False)
+                except OSError:
+                    pass
+
+    def _watch_signals(self) -> None:
+        """In the order in which D47 handles them."""
+        self._loop.add_signal(signal.SIGINT, self._on_terminate)
+        self._loop.add_signal(signal.SIGHUP, self._on_hangup)
+        self._loop.add_signal(signal.SIGUSR1, self._on_user_signal)
+        self._loop.add_signal(signal.SIGTERM, self._on_terminate)
+        self._loop.add_signal(signal.SIGCHLD, lambda: None)
+        # A stray one must not end the jobs' supervisor (D62).
+        signal.signal(signal.SIGPWR, signal.SIG_IGN)
+        signal.signal(signal.SIGUSR2, signal.SIG_IGN)
+
+    def _connect_bus(self) -> None:
+        if self._options.has("--no-dbus"):
+            self.log(INFO, f"Not connecting to {'session' if self._session_bus else 'system'} bus")
+        elif self._session_bus:
+            self._control.connect_session_bus()
+        elif self._system_mode:
+            self._control.connect_system_bus()
+
+    def _become_subreaper(self) -> None:
+        """So that orphans of jobs stay our children (D48, X30)."""
+        if self.pid1:
+            return
+        libc = ctypes.CDLL(None, use_errno=True)
+        if libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0):
+            self.log(WARN, f"Unable to register as subreaper: {os.strerror(ctypes.get_errno())}")
+            self._supervisor.feed(EmitEvent(None, "child-subreaper-failed"))
+
+    # -- signals ---------------------------------------------------------------------------------------------
+
+    def _on_terminate(self) -> None:
+        self._supervisor.feed(Quiesce("shutdown"))
+
+    def _on_hangup(self) -> None:
+        self.log(INFO, "Reloading configuration")
+        self.reload_configuration()
+
+    def _on_user_signal(self) -> None:
+        if not self.user_mode and not self._options.has("--no-dbus"):
+            self._control.reconnect_bus()
+
+    # -- DaemonServices ----------------------------------------------------------------------------------------
+
+    def version(self) -> str:
+        """C45."""
+        return f"init (upstart {UPSTART_VERSION})"
+
+    def log_priority(self) -> str:
+        """C46."""
+        return PRIORITY_NAMES[self._log_lines.priority]
+
+    def set_log_priority(self, priority: str) -> None:
+        """C46."""
+        self._log_lines.priority = PRIORITY_NAMES.index(priority)
+
+    def reload_configuration(self) -> None:
+        """C38, D133."""
+        self._catalogue.reload()
+
+    def write_held_output(self) -> None:
+        """C49."""
+        self._backend.write_held_output()
+
+    def end_session(self) -> None:
+        """C52."""
+        self._supervisor.feed(Quiesce("logout"))
+
+    # -- the log -----------------------------------------------------------------------------------------------
+
+    def log(self, priority: int, text: str) -> None:
+        """One line of the daemon's log; lines that nobody reads at the moment are tried again."""
+        waiting = self._log_lines.pending()
+        self._log_lines(priority, text)
+        if not waiting and self._log_lines.pending():
+            self._loop.later(_UNREAD_LOG_RETRY, self._flush_log)
+
+    def _flush_log(self) -> None:
+        self._log_lines.flush()
+        if self._log_lines.pending():
+            self._loop.later(_UNREAD_LOG_RETRY, self._flush_log)
+
+    def _on_error(self, what: str, error: BaseException) -> None:
+        lines = traceback.format_exception(type(error), error, error.__traceback__)
+        self.log(ERROR, f"Internal error in {what}: " + " | ".join("".join(lines).split("\n")))
+
+
+def _raise_descriptor_limit() -> Tuple[int, int]:
+    """Take all descriptors that are allowed: every job with a log needs three. Returns the limit before."""
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (before[1], before[1]))
+    except (OSError, ValueError):
+        pass
+    return before
+
+
+def main(arguments: Optional[Sequence[str]] = None) -> int:
+    """The command ``upstart-compat``; returns its exit status."""
+    try:
+        options = parse(sys.argv[1:] if arguments is None else arguments)
+    except UsageError as error:
+        sys.stderr.write(error.text)
+        return 1
+    except Information as information:
+        sys.stdout.write(information.text)
+        return 0
+    if not (options.has("--user") or options.has("--session") or "UPSTART_USE_SESSION_BUS" in os.environ) and os.getuid():
+        sys.stderr.write("init: Need to be root\n")
+        return 1
+    try:
+        return Daemon(options, os.environ).run()
+    except OSError as error:
+        sys.stderr.write(f"init: {error.filename + ': ' if error.filename else ''}{os.strerror(error.errno or errno.EIO)}\n")
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
