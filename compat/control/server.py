@@ -14,7 +14,8 @@ from ..loop import MainLoop, Timer
 from .wire import Connection, DBusException, Server, flush_and_close, writable
 
 SYSTEM_ADDRESS = "unix:abstract=/com/ubuntu/upstart"
-_AUTHENTICATION_SECONDS = 30.0
+#: How long a peer may take to say who it is.
+AUTHENTICATION_SECONDS = 30.0
 #: Signals after which it is looked whether a peer reads, and how many it may be behind.
 _CHECK_EVERY = 1000
 _MOST_BEHIND = 100_000
@@ -101,7 +102,7 @@ class PrivateServer:
 
     def _accepted(self, connection: Any) -> None:
         self._log(INFO, "Connection from private client")
-        deadline = self._loop.later(_AUTHENTICATION_SECONDS, lambda: self._check_authenticated(connection))
+        deadline = self._loop.later(AUTHENTICATION_SECONDS, lambda: self._check_authenticated(connection))
         self._peers[connection] = _Peer(deadline)
         self._export(connection)
 
