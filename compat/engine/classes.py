@@ -46,15 +46,16 @@ def reconsider(core: Core, job: JobClass) -> None:
     """The last instance of a superseded class is gone: what was pending takes over (E118)."""
     _unregister(core, job)
     if job.pending is not None:
-        core.info(f"{job.name}: the changed definition is now in use")
+        if job.pending != job.definition:
+            core.info(f"{job.name}: the changed definition is now in use")
         _register(core, job.name, job.pending)
 
 
 def _supersede(core: Core, job: JobClass, definition: Optional[JobDefinition]) -> None:
-    if definition is not None:
-        core.info(f"{job.name}: the changed definition waits until the job has stopped")
-    job.pending = definition
+    previous, job.pending = job.pending, definition
     job.superseded = True
+    if definition is not None and definition not in (job.definition, previous):
+        core.info(f"{job.name}: the changed definition waits until the job has stopped")
 
 
 def _register(core: Core, name: str, definition: JobDefinition) -> JobClass:

@@ -3,7 +3,7 @@ from __future__ import annotations
 
 from typing import Dict, Optional, Sequence, Tuple
 
-from .actions import ActivationEnvironment, Answer, SignalProcess
+from .actions import ActivationEnvironment, Answer, CloseDescriptor, SignalProcess
 from .core import Core, default_environment
 from .environment import Table, add_entries, add_entry, as_entries
 from .expansion import ExpansionError, expand
@@ -21,7 +21,7 @@ from .inputs import (
     UnsetEnv,
 )
 from .jobs import Instance, JobClass
-from .lifecycle import all_instances, change_goal, new_instance, release_owners, request_restart, request_stop
+from .lifecycle import all_instances, change_goal, new_instance, plan_start, release_owners, request_restart, request_stop
 from .session_end import refuses_starts
 from .states import START, STOP
 from .view import Refused
@@ -104,7 +104,7 @@ def start_job(core: Core, request: StartJob) -> None:
     _check_not_started(core, instance, job.name + " (" + name + ")" if name else job.name)
     if instance is None:
         instance = new_instance(core, job, name)
-    instance.start_env = table
+    plan_start(core, instance, table)
     _accept(core, instance, request.call, request.wait, _TO_START, name)
     change_goal(core, instance, START)
     if not request.wait:
@@ -131,7 +131,7 @@ def restart_job(core: Core, request: RestartJob) -> None:
     name, table = instance_name(core, job, request.env, with_usage=False)
     instance = existing_instance(job, name)
     _check_not_stopped(instance)
-    instance.start_env = table
+    plan_start(core, instance, table)
     instance.stop_env = None
     _accept(core, instance, request.call, request.wait, _TO_RESTART, name)
     request_restart(core, instance)
@@ -184,9 +184,14 @@ def reload_instance(core: Core, request: ReloadInstance) -> None:
 
 def emit_event(core: Core, request: EmitEvent) -> None:
     """C41, C42."""
-    if not request.name:
-        raise Refused("InvalidArgs", "Name may not be empty string")
-    check_env(request.env)
+    try:
+        if not request.name:
+            raise Refused("InvalidArgs", "Name may not be empty string")
+        check_env(request.env)
+    except Refused:
+        if request.fd >= 0:
+            core.out.append(CloseDescriptor(request.fd))
+        raise
     event = core.queue_event(request.name, request.env, request.fd)
     if request.call is not None:
         if request.wait:

@@ -10,7 +10,7 @@ from .environment import add_entries
 from .events import HANDLING, PENDING, Event
 from .expansion import ExpansionError, expand
 from .jobs import Instance, JobClass
-from .lifecycle import block_events, change_goal, new_instance, release_owners, request_stop, take_next_state, unblock_events
+from .lifecycle import block_events, change_goal, new_instance, plan_start, release_owners, request_stop, take_next_state, unblock_events
 from .session_end import finish_if_empty
 from .states import START, STOP
 
@@ -96,12 +96,7 @@ def start_on_fired(core: Core, job: JobClass) -> None:
         instance = new_instance(core, job, name)
     core.debug(f"job_class_induct_job: New instance {instance.display_name}")
     if instance.goal == STOP:
-        instance.start_env = table
-        for fd in fds:
-            core.use_descriptor(fd)
-        for fd in instance.fds:
-            core.release_descriptor(fd)
-        instance.fds = fds
+        plan_start(core, instance, table, fds)
         if not created:
             release_owners(core, instance)
         block_events(core, instance, numbers)

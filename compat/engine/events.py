@@ -4,7 +4,8 @@ The queue is polled in passes from front to back; a pass visits what is pending 
 that holds it, and passes are repeated until one finds nothing to do (E84). Visiting every held event
 in every pass would make a thousand waiting jobs cost a million visits, so the queue keeps the numbers
 of the events worth a visit in two heaps: those ahead in the pass that is under way, and those for the
-next pass. The order of visits is the same.
+next pass. The order of visits is the same, but that a pass which new events keep alive is ended after
+PASS_LIMIT visits: what got free behind it would wait for ever otherwise (E90).
 """
 from __future__ import annotations
 
@@ -12,6 +13,9 @@ import heapq
 from typing import Dict, List, Optional, Tuple
 
 PENDING, HANDLING = "pending", "handling"
+
+#: Far more visits than any boot needs in one pass.
+PASS_LIMIT = 10000
 
 
 class Event:
@@ -44,7 +48,7 @@ class Event:
 class EventQueue:
     """Every event that is not finished, and which to visit next."""
 
-    __slots__ = ("_ahead", "_next_pass", "_position", "events", "last_number")
+    __slots__ = ("_ahead", "_next_pass", "_position", "_visits", "events", "last_number")
 
     def __init__(self) -> None:
         self.events: Dict[int, Event] = {}
@@ -52,6 +56,7 @@ class EventQueue:
         self._ahead: List[int] = []
         self._next_pass: List[int] = []
         self._position = 0
+        self._visits = 0
 
     def add(self, name: str, env: Tuple[str, ...], fd: int = -1) -> Event:
         """Append a pending event."""
@@ -78,10 +83,16 @@ class EventQueue:
         """The next event to visit, or None when nothing is to be done."""
         while True:
             if not self._ahead:
+                self._visits = 0
                 if not self._next_pass:
                     self._position = 0
                     return None
                 self._ahead, self._next_pass = self._next_pass, self._ahead
+            elif self._visits >= PASS_LIMIT:
+                self._visits = 0
+                self._ahead = sorted(self._ahead + self._next_pass)
+                self._next_pass = []
+            self._visits += 1
             number = heapq.heappop(self._ahead)
             self._position = number
             event = self.events.get(number)

@@ -39,14 +39,15 @@ class Instance:
 
     ``blocker`` is the number of the event it waits for, 0 for none. ``owners`` are those who wait for
     it (E106): ("event", event number) or ("call", call number, text of a failure). ``start_env``
-    and ``stop_env`` are None when unset. ``exit_status`` as E7; ``failed_process`` None with
+    and ``stop_env`` are None when unset. ``fds`` are the descriptors that the events of ``env`` carried, and
+    ``start_fds`` those of ``start_env`` (X21). ``exit_status`` as E7; ``failed_process`` None with
     ``failed`` means the respawn limit. ``restarting``: a restart passes through pre-stop (E28).
     """
 
     __slots__ = (
         "blocker", "definition", "env", "exit_status", "failed", "failed_process", "fds", "goal", "job", "kill_timer",
-        "name", "order", "owners", "processes", "respawn_count", "respawn_time", "restarting", "start_env", "state",
-        "stop_env", "stop_on",
+        "name", "order", "owners", "processes", "respawn_count", "respawn_time", "restarting", "start_env", "start_fds",
+        "state", "stop_env", "stop_on",
     )
 
     def __init__(self, job: str, name: str, definition: JobDefinition, order: int) -> None:
@@ -70,6 +71,7 @@ class Instance:
         self.respawn_count = 0
         self.restarting = False
         self.fds: Tuple[int, ...] = ()
+        self.start_fds: Tuple[int, ...] = ()
         self.processes: List[Optional[Process]] = [None] * len(PROCESS_NAMES)
 
     @property

@@ -68,6 +68,15 @@ def new_instance(core: Core, job: JobClass, name: str) -> Instance:
     return instance
 
 
+def plan_start(core: Core, instance: Instance, env: Table, fds: Tuple[int, ...] = ()) -> None:
+    """Set the environment, and the descriptors, that the next ``starting`` takes over (E18, X21)."""
+    for fd in fds:
+        core.use_descriptor(fd)
+    for fd in instance.start_fds:
+        core.release_descriptor(fd)
+    instance.start_env, instance.start_fds = env, fds
+
+
 def change_goal(core: Core, instance: Instance, goal: str) -> None:
     """E24."""
     if instance.goal == goal:
@@ -131,8 +140,10 @@ def take_next_state(core: Core, instance: Instance, state: Optional[str] = None)
 
 def _enter_starting(core: Core, instance: Instance, previous: str) -> bool:
     if instance.start_env is not None:
-        instance.env = instance.start_env
-        instance.start_env = None
+        for fd in instance.fds:
+            core.release_descriptor(fd)
+        instance.env, instance.fds = instance.start_env, instance.start_fds
+        instance.start_env, instance.start_fds = None, ()
     instance.stop_env = None
     instance.failed = False
     instance.failed_process = None
@@ -196,7 +207,7 @@ def _enter_waiting(core: Core, instance: Instance, previous: str) -> bool:
     job = core.registry.classes[instance.job]
     if instance.stop_on is not None:
         unblock_events(core, instance.stop_on.reset())
-    for fd in instance.fds:
+    for fd in instance.fds + instance.start_fds:
         core.release_descriptor(fd)
     del job.instances[instance.name]
     if job.superseded and not job.instances:

@@ -1,8 +1,8 @@
 """The end of a session: all jobs are stopped, within a bounded time, and the daemon exits (D160-D170).
 
 A logout first gives the jobs that start on ``session-end`` five seconds; a shutdown kills at once. One
-timer ticks every second while this goes on. In the kill phase nothing starts any more, and what is
-left at its end is killed (D169, beyond upstream).
+timer ticks every second while this goes on. In the kill phase requests to start are refused, and what
+is left at its end is killed (D169, beyond upstream).
 """
 from __future__ import annotations
 
@@ -45,10 +45,6 @@ def tick(core: Core, timer: int) -> bool:
     if end.phase == "wait":
         if not busy or spent >= _GRACE:
             _kill_phase(core, end)
-            busy = any(instance.has_process() for instance in all_instances(core))
-            if not busy:
-                _finish(core, end)
-                return True
     elif not busy:
         _finish(core, end)
         return True

@@ -1,0 +1,129 @@
+"""A daemon under measurement: started on a scratch directory of job files, spoken to on one connection.
+
+The programs beside this one use it; it measures nothing itself. The client side is the low-level
+part of dbus-python, so that its own share in a round trip is small and known.
+"""
+from __future__ import annotations
+
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from typing import Dict, List, Optional, Sequence, Tuple
+
+import _dbus_bindings as wire
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+MANAGER = "/com/ubuntu/Upstart"
+UPSTART = "com.ubuntu.Upstart0_6"
+_FOREVER = 0x7FFFFFFF / 1000.0
+
+
+def compile_program(directory: pathlib.Path) -> pathlib.Path:
+    """Build programs/stamp.c into a directory."""
+    binary = directory / "stamp"
+    subprocess.run(["gcc", "-O2", "-o", str(binary), str(ROOT / "bench" / "programs" / "stamp.c")], check=True)
+    return binary
+
+
+class Session:
+    """A session daemon; use it as a context manager. ``ready_after`` is the time from exec to the first answer, in s."""
+
+    def __init__(self, jobs: Dict[str, str], options: Sequence[str] = (), nofile: Optional[int] = None) -> None:
+        self.directory = pathlib.Path(tempfile.mkdtemp(prefix="upstart-compat-bench-"))
+        for name in ("conf", "log", "run"):
+            (self.directory / name).mkdir(mode=0o700)
+        for name, text in jobs.items():
+            (self.directory / "conf" / f"{name}.conf").write_text(text)
+        self.log = os.open(self.directory / "daemon.log", os.O_WRONLY | os.O_CREAT, 0o644)
+        self.environment = {**os.environ, "XDG_RUNTIME_DIR": str(self.directory / "run"), "PYTHONPATH": str(ROOT)}
+        limit = ["prlimit", f"--nofile={nofile}:"] if nofile else []
+        begin = time.monotonic()
+        self.process = subprocess.Popen(
+            [*limit, sys.executable, "-m", "compat.daemon", "--user", "--no-startup-event", "--confdir", str(self.directory / "conf"),
+             "--logdir", str(self.directory / "log"), *options],
+            env=self.environment, stdout=self.log, stderr=self.log, stdin=subprocess.DEVNULL)
+        self.address = f"unix:abstract=/com/ubuntu/upstart-session/{os.getuid()}/{self.process.pid}"
+        self.environment["UPSTART_SESSION"] = self.address
+        self.connection = self._connect()
+        self.get_property("version")
+        self.ready_after = time.monotonic() - begin
+
+    def _connect(self) -> wire.Connection:
+        while True:
+            try:
+                return wire.Connection(self.address)
+            except Exception:
+                if self.process.poll() is not None:
+                    raise RuntimeError((self.directory / "daemon.log").read_text()) from None
+                time.sleep(0.001)
+
+    def __enter__(self) -> "Session":
+        return self
+
+    def __exit__(self, *failure: object) -> None:
+        self.connection.close()
+        subprocess.run(["pkill", "-KILL", "-P", str(self.process.pid)], check=False)
+        self.process.kill()
+        self.process.wait()
+        os.close(self.log)
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+    def call(self, path: str, interface: str, member: str, signature: str = "", *arguments: object) -> Tuple[object, ...]:
+        """One call, waiting for its reply without limit."""
+        message = wire.MethodCallMessage(None, path, interface, member)
+        if signature:
+            message.append(*arguments, signature=signature)
+        reply = self.connection.send_message_with_reply_and_block(message, _FOREVER)
+        return tuple(reply.get_args_list())
+
+    def get_property(self, name: str) -> object:
+        """A property of the manager."""
+        return self.call(MANAGER, "org.freedesktop.DBus.Properties", "Get", "ss", UPSTART, name)[0]
+
+    def emit(self, name: str, *env: str, wait: bool = True) -> None:
+        """EmitEvent."""
+        self.call(MANAGER, UPSTART, "EmitEvent", "sasb", name, list(env), wait)
+
+    def job(self, name: str) -> str:
+        """The path of a job."""
+        return str(self.call(MANAGER, UPSTART, "GetJobByName", "s", name)[0])
+
+    def start(self, path: str) -> str:
+        """Start a job by its path and wait; returns the instance's path."""
+        return str(self.call(path, UPSTART + ".Job", "Start", "asb", [], True)[0])
+
+    def stop(self, path: str) -> None:
+        """Stop a job by its path and wait."""
+        self.call(path, UPSTART + ".Job", "Stop", "asb", [], True)
+
+    def main_pid(self, instance: str) -> int:
+        """The main process of an instance, by its path."""
+        processes = self.call(instance, "org.freedesktop.DBus.Properties", "Get", "ss", UPSTART + ".Instance", "processes")[0]
+        return next(int(pid) for name, pid in processes if name == "main")  # type: ignore[attr-defined]
+
+    def resident(self) -> float:
+        """The daemon's resident memory in MB."""
+        return self._status("VmRSS") / 1024
+
+    def wakeups(self) -> int:
+        """Voluntary context switches so far: each is one sleep that ended."""
+        return self._status("voluntary_ctxt_switches")
+
+    def _status(self, key: str) -> int:
+        for line in (pathlib.Path("/proc") / str(self.process.pid) / "status").read_text().splitlines():
+            if line.startswith(key + ":"):
+                return int(line.split()[1])
+        raise LookupError(key)
+
+
+def table(title: str, heading: Sequence[str], rows: List[Sequence[str]]) -> None:
+    """Print rows under a heading, columns aligned."""
+    lines = [list(heading), *[list(row) for row in rows]]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(heading))]
+    print(f"\n{title}")
+    for line in lines:
+        print("  " + "  ".join(text.ljust(width) for text, width in zip(line, widths)).rstrip())
