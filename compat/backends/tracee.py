@@ -31,7 +31,7 @@ import ctypes
 import errno
 import os
 import signal
-from typing import Callable, Dict, Iterator, Optional
+from typing import Callable, Dict, Iterator, Optional, Tuple
 
 from ..engine.actions import WARN
 from ..engine.inputs import ProcessForked, ProcessReady, ProcessReplaced
@@ -71,14 +71,15 @@ def _stop_thread(pid: int) -> None:
         os.kill(pid, signal.SIGSTOP)
 
 
-def _parent(pid: int) -> int:
-    """The parent's pid, 0 if it cannot be told."""
+def _state_and_parent(pid: int) -> Tuple[str, int]:
+    """The letter of the process's state and its parent's pid; ("", 0) if there is no such process."""
     try:
-        with open(f"/proc/{pid}/stat", "rb") as stat:
+        with open(f"/proc/{pid}/stat", "rb", buffering=0) as stat:
             # The name in parentheses may itself hold blanks and parentheses.
-            return int(stat.read().rpartition(b")")[2].split()[1])
+            fields = stat.read(1024).rpartition(b")")[2].split()
+        return fields[0].decode("ascii"), int(fields[1])
     except (OSError, ValueError, IndexError):
-        return 0
+        return "", 0
 
 
 class Tracee:
@@ -204,9 +205,9 @@ class TraceeTable:
             self._release(tracee)
             return
         stopped = self.early.pop(new, None) is not None
-        if not stopped and not self._exists(new):
-            # Killed and reaped before this event was seen. Its parent stays the main process, so
-            # that there is one whose end will be seen.
+        if not stopped and _state_and_parent(new)[0] in ("", "Z"):
+            # Killed before this event was seen, and its end may have been reported already. Its
+            # parent stays the main process, so that there is one whose end will be seen.
             self._resume(tracee)
             return
         del self._tracees[old]
@@ -266,7 +267,7 @@ class TraceeTable:
 
     def _unknown_stopped(self, pid: int, number: int, event: int) -> bool:
         if not event:
-            parent = self._tracees.get(_parent(pid))
+            parent = self._tracees.get(_state_and_parent(pid)[1])
             if parent is not None and parent.state == NORMAL and not parent.leaving:
                 if number == signal.SIGSTOP:
                     self.early[pid] = parent.pid
@@ -328,13 +329,3 @@ class TraceeTable:
     def _failed(self, what: str, tracee: Tracee, error: OSError, pid: int = 0) -> None:
         if error.errno != errno.ESRCH:
             self._log(WARN, f"{what} {tracee.label} ({pid or tracee.pid}): {error.strerror}")
-
-    @staticmethod
-    def _exists(pid: int) -> bool:
-        try:
-            os.kill(pid, 0)
-        except ProcessLookupError:
-            return False
-        except OSError:
-            pass
-        return True
