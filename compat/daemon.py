@@ -23,7 +23,7 @@ from .backends.protocol import ProcessDefaults
 from .backends.utmp import process_ended as mark_dead_in_utmp
 from .command_line import Information, Options, UsageError, parse
 from .config.catalogue import Catalogue
-from .config.sources import home_directory, session_sources, system_sources
+from .config.sources import Source, home_directory, session_sources, system_sources
 from .config.watcher import Watcher
 from .control.server import SYSTEM_ADDRESS, session_address
 from .control.service import Control
@@ -53,6 +53,7 @@ class Daemon:
         self._session_bus = options.has("--session") or "UPSTART_USE_SESSION_BUS" in environment
         self._system_mode = not (self.user_mode or self._session_bus)
         self._log_lines = Log(options.log_priority, environment)
+        self._flush_due = False
         self._loop = MainLoop(self._on_error)
         if self._system_mode:
             self._environment["PATH"] = _SYSTEM_PATH
@@ -81,6 +82,10 @@ class Daemon:
         options = self._options
         if not self._system_mode:
             self.log(DEBUG, f"main: Running with UID {self.uid} as PID {os.getpid()} (PPID {os.getppid()})")
+        if options.has("--no-log"):
+            self.log(DEBUG, "main: Job logging disabled")
+        if options.startup_event is None:
+            self.log(DEBUG, "main: Startup event disabled")
         self._keep_descriptors_from_jobs()
         self._watch_signals()
         self._loop.add_reader(self._backend.fileno(), self._backend.dispatch)
@@ -106,6 +111,7 @@ class Daemon:
             self._session_file.remove()
             self._control.close()
             self._backend.close()
+            self._log_lines.flush()
         return 0
 
     def _process_defaults(self, inherit: bool, nofile: Tuple[int, int]) -> ProcessDefaults:
@@ -117,16 +123,19 @@ class Daemon:
             logging=not options.has("--no-log"),
             log_directory=self._log_directory(),
             umask=umask if inherit else 0o022,
-            chdir="/" if self._system_mode else os.getcwd(),
+            chdir="/" if self._system_mode else _working_directory(),
             nofile=nofile,
             debug_stanza=options.has("--debug"))
 
     def _log_directory(self) -> Optional[str]:
         given = self._options.logdir
         if not self.user_mode:
-            return self._environment.get("UPSTART_LOGDIR") or given or "/var/log/upstart"
+            given = self._environment.get("UPSTART_LOGDIR") or given
         if given is not None:
+            self.log(DEBUG, f"handle_logdir: Using alternate log directory {given}")
             return given
+        if not self.user_mode:
+            return "/var/log/upstart"
         cache = self._environment.get("XDG_CACHE_HOME", "")
         if not cache.startswith("/"):
             home = home_directory(self._environment)
@@ -141,10 +150,10 @@ class Daemon:
                 pass
         return path
 
-    def _sources(self) -> List[object]:
+    def _sources(self) -> List[Source]:
         options = self._options
         build = session_sources if self.user_mode else system_sources
-        return build(self._environment, options.prepend_confdirs, options.confdirs, options.append_confdirs)
+        return build(self._environment, options.prepend_confdirs, options.confdirs, options.append_confdirs, self.log)
 
     def _keep_descriptors_from_jobs(self) -> None:
         """Whatever the parent left open is not for the jobs (X65)."""
@@ -164,8 +173,8 @@ class Daemon:
         self._loop.add_signal(signal.SIGTERM, self._on_terminate)
         self._loop.add_signal(signal.SIGCHLD, lambda: None)
         # A stray one must not end the jobs' supervisor (D62).
-        signal.signal(signal.SIGPWR, signal.SIG_IGN)
-        signal.signal(signal.SIGUSR2, signal.SIG_IGN)
+        for stray in (signal.SIGPWR, signal.SIGUSR2, signal.SIGALRM):
+            signal.signal(stray, signal.SIG_IGN)
 
     def _connect_bus(self) -> None:
         if self._options.has("--no-dbus"):
@@ -227,19 +236,40 @@ class Daemon:
 
     def log(self, priority: int, text: str) -> None:
         """One line of the daemon's log; lines that nobody reads at the moment are tried again."""
-        waiting = self._log_lines.pending()
         self._log_lines(priority, text)
-        if not waiting and self._log_lines.pending():
+        self._flush_later()
+
+    def _flush_later(self) -> None:
+        if not self._flush_due and self._log_lines.pending():
+            self._flush_due = True
             self._loop.later(_UNREAD_LOG_RETRY, self._flush_log)
 
     def _flush_log(self) -> None:
+        self._flush_due = False
         self._log_lines.flush()
-        if self._log_lines.pending():
-            self._loop.later(_UNREAD_LOG_RETRY, self._flush_log)
+        self._flush_later()
 
     def _on_error(self, what: str, error: BaseException) -> None:
         lines = traceback.format_exception(type(error), error, error.__traceback__)
         self.log(ERROR, f"Internal error in {what}: " + " | ".join("".join(lines).split("\n")))
+
+
+def _open_standard_descriptors() -> None:
+    """Make sure that 0 to 2 are something, else the first socket opened would get the log lines (X65)."""
+    while True:
+        fd = os.open(os.devnull, os.O_RDWR)
+        if fd > 2:
+            os.close(fd)
+            return
+        os.set_inheritable(fd, True)
+
+
+def _working_directory() -> str:
+    try:
+        return os.getcwd()
+    except OSError:
+        # It was deleted.
+        return "/"
 
 
 def _raise_descriptor_limit() -> Tuple[int, int]:
@@ -254,21 +284,22 @@ def _raise_descriptor_limit() -> Tuple[int, int]:
 
 def main(arguments: Optional[Sequence[str]] = None) -> int:
     """The command ``upstart-compat``; returns its exit status."""
+    _open_standard_descriptors()
     try:
         options = parse(sys.argv[1:] if arguments is None else arguments)
     except UsageError as error:
-        sys.stderr.write(error.text)
+        print(error.text, end="", file=sys.stderr)
         return 1
     except Information as information:
-        sys.stdout.write(information.text)
+        print(information.text, end="")
         return 0
     if not (options.has("--user") or options.has("--session") or "UPSTART_USE_SESSION_BUS" in os.environ) and os.getuid():
-        sys.stderr.write("init: Need to be root\n")
+        print("init: Need to be root", file=sys.stderr)
         return 1
     try:
         return Daemon(options, os.environ).run()
     except OSError as error:
-        sys.stderr.write(f"init: {error.filename + ': ' if error.filename else ''}{os.strerror(error.errno or errno.EIO)}\n")
+        print(f"init: {error.filename + ': ' if error.filename else ''}{os.strerror(error.errno or errno.EIO)}", file=sys.stderr)
         return 1
 
 

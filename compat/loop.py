@@ -31,7 +31,8 @@ _glib.g_main_context_iteration.argtypes = [ctypes.c_void_p, ctypes.c_int]
 _glib.g_main_context_iteration.restype = ctypes.c_int
 
 _G_IO_IN = 1
-_PRIORITY_HIGH = -100
+# That of D-Bus connections: with a higher one, a descriptor that is always ready would keep calls waiting for ever.
+_PRIORITY = 0
 
 
 class Timer:
@@ -75,7 +76,7 @@ class MainLoop:
         # Kept referenced: GLib calls them for as long as their sources live.
         self._ready = _FdCallback(lambda fd, condition, data: 1)
         self._expired = _TimeoutCallback(self._on_timeout)
-        _glib.g_unix_fd_add_full(_PRIORITY_HIGH, self._epoll.fileno(), _G_IO_IN, self._ready, None, None)
+        _glib.g_unix_fd_add_full(_PRIORITY, self._epoll.fileno(), _G_IO_IN, self._ready, None, None)
         self._wake_read, self._wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         signal.set_wakeup_fd(self._wake_write, warn_on_full_buffer=False)
         self.add_reader(self._wake_read, self._drain_wakeups)
@@ -128,7 +129,9 @@ class MainLoop:
                 self._call("input", callback)
         if self._caught:
             # In the order in which they were registered, each once (D47).
-            caught, self._caught = set(self._caught), []
+            # Two steps: one that comes between them must be in one of the lists.
+            caught = self._caught
+            self._caught = []
             for number, callback in self._signals.items():
                 if number in caught:
                     self._call("signal", callback)
@@ -181,7 +184,7 @@ class MainLoop:
             # Rounded up, so that the turn it causes finds the timer due.
             milliseconds = max(0, int((due - time.monotonic()) * 1000) + 1)
             self._timeout_source = _glib.g_timeout_add_full(
-                _PRIORITY_HIGH, min(milliseconds, 0x7FFFFFFF), self._expired, None, None)
+                _PRIORITY, min(milliseconds, 0x7FFFFFFF), self._expired, None, None)
             self._timeout_due = due
 
     def _on_timeout(self, data: Any) -> int:

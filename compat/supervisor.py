@@ -2,19 +2,20 @@
 
 Everything that happens reaches the engine through ``Supervisor.feed``, and every action passes
 through ``_perform``, in order. A defect in the engine or in an adapter is logged with what was being
-done; the caller, if there is one, gets an error, and the rest goes on.
+done; the caller, if there is one, gets an error, the engine hears that the process or the signal
+came to nothing, and the rest goes on.
 """
 from __future__ import annotations
 
 import os
 import traceback
-from typing import Any, Callable, Dict, List, Optional, Protocol, Tuple
+from typing import Any, Callable, Dict, List, Optional, Protocol, Set, Tuple
 
 from .backends.protocol import Backend
 from .engine import actions
 from .engine.actions import ERROR
 from .engine.engine import Engine
-from .engine.inputs import PollEvents, TimerFired
+from .engine.inputs import PollEvents, ProcessSpawned, ProcessSpawnFailed, SignalNotSent, TimerFired
 
 #: Polls in one turn of the loop, of delivery.VISITS_PER_POLL visits each (E90).
 _POLLS_PER_TURN = 200
@@ -46,10 +47,12 @@ class Supervisor:
         self._clock = clock
         self._later = later
         self._timers: Dict[int, Cancellable] = {}
+        #: Spawns that the backend is at work on and has told no pid of.
+        self._spawning: Set[int] = set()
         self._performers: Dict[type, Callable[[Any], None]] = {
             actions.LogMessage: lambda action: log(action.priority, action.text),
-            actions.SpawnProcess: lambda action: self._hands().spawn(action),
-            actions.SignalProcess: lambda action: self._hands().signal(action),
+            actions.SpawnProcess: self._spawn,
+            actions.SignalProcess: self._signal,
             actions.DetachTrace: lambda action: self._hands().detach(action),
             actions.CloseDescriptor: lambda action: self.close_descriptor(action.fd),
             actions.SetTimer: self._set_timer,
@@ -59,6 +62,8 @@ class Supervisor:
 
     def feed(self, happened: Tuple[Any, ...]) -> None:
         """Hand one input to the engine and carry out what it answers."""
+        if type(happened) is ProcessSpawned:
+            self._spawning.discard(happened.spawn)
         try:
             todo = self.engine.feed(happened, self._clock())
         except Exception as error:
@@ -88,6 +93,24 @@ class Supervisor:
     def _hands(self) -> Backend:
         assert self.backend is not None
         return self.backend
+
+    def _spawn(self, action: actions.SpawnProcess) -> None:
+        self._spawning.add(action.spawn)
+        try:
+            self._hands().spawn(action)
+        except Exception as error:
+            self._report(f"carrying out {action!r:.500}", error)
+            if action.spawn in self._spawning:
+                self.feed(ProcessSpawnFailed(action.spawn, f"internal error: {error}"))
+        finally:
+            self._spawning.discard(action.spawn)
+
+    def _signal(self, action: actions.SignalProcess) -> None:
+        try:
+            self._hands().signal(action)
+        except Exception as error:
+            self._report(f"carrying out {action!r:.500}", error)
+            self.feed(SignalNotSent(action.spawn, action.signal, f"internal error: {error}"))
 
     def _set_timer(self, action: actions.SetTimer) -> None:
         self._timers[action.timer] = self._later(action.seconds, lambda: self._fire(action.timer))

@@ -286,10 +286,14 @@ def release_owners(core: Core, instance: Instance, failed: bool = False) -> None
 
 
 def block_events(core: Core, instance: Instance, numbers: Iterable[int]) -> None:
-    """The instance holds these events until its owners are released (E98, E99)."""
+    """The instance holds these events until its owners are released (E98, E99).
+
+    But not the event that it waits for itself, as with ``stop on starting`` of its own job: neither would ever end.
+    """
     for number in numbers:
-        core.queue.block(core.queue.events[number])
-        instance.owners.append(("event", number))
+        if number != instance.blocker:
+            core.queue.block(core.queue.events[number])
+            instance.owners.append(("event", number))
 
 
 def unblock_events(core: Core, numbers: Iterable[int]) -> None:

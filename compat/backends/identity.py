@@ -1,0 +1,61 @@
+"""Makes sure that a pid is still the process it was (X80).
+
+A child of ours needs no such care: its pid is not given to another process before we waited for it.
+But the process that a fork was followed to is at first its parent's child. If that parent waits for it,
+the pid may belong to a stranger the next day, and nobody tells us.
+"""
+from __future__ import annotations
+
+import os
+import select
+from typing import Optional
+
+
+def _start_time(pid: int) -> Optional[bytes]:
+    """When the process started, in ticks since boot; None if there is none."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb", buffering=0) as file:
+            # The name, which comes second, may contain anything.
+            fields = file.read(1024).rpartition(b")")[2].split()
+    except OSError:
+        return None
+    return fields[19] if len(fields) > 19 and fields[0] not in (b"Z", b"X") else None
+
+
+def _is_ours_to_wait_for(pid: int) -> bool:
+    try:
+        return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+    except ChildProcessError:
+        return False
+
+
+class Identity:
+    """Holds on to the process that has ``pid`` now, by a pidfd, or by its start time before Linux 5.3."""
+
+    __slots__ = ("_pid", "_pidfd", "_started")
+
+    def __init__(self, pid: int) -> None:
+        self._pid = pid
+        self._pidfd = -1
+        self._started: Optional[bytes] = None
+        try:
+            self._pidfd = os.pidfd_open(pid)
+        except OSError:
+            # ENOSYS, EPERM in some containers, EMFILE; or it is gone, which the start time says as well.
+            self._started = _start_time(pid)
+
+    def holds(self) -> bool:
+        """Whether the process lives, or has ended and waits for our own waitpid."""
+        if self._pidfd >= 0:
+            poll = select.poll()
+            poll.register(self._pidfd, select.POLLIN)
+            living = not poll.poll(0)
+        else:
+            living = self._started is not None and _start_time(self._pid) == self._started
+        return living or _is_ours_to_wait_for(self._pid)
+
+    def close(self) -> None:
+        """Let go."""
+        if self._pidfd >= 0:
+            os.close(self._pidfd)
+            self._pidfd = -1

@@ -1,0 +1,34 @@
+"""Gives a shell its script through a pipe, without ever waiting for it (X6)."""
+from __future__ import annotations
+
+import os
+
+
+class ScriptFeed:
+    """The writing end of a pipe and what is still to go into it. ``fd`` is -1 once it is closed."""
+
+    __slots__ = ("_left", "fd")
+
+    def __init__(self, fd: int, script: bytes) -> None:
+        os.set_blocking(fd, False)
+        self.fd = fd
+        self._left = memoryview(script)
+
+    def write(self) -> bool:
+        """Write what there is room for; True when nothing is left to be done, and then it is closed."""
+        try:
+            while self._left:
+                self._left = self._left[os.write(self.fd, self._left):]
+        except BlockingIOError:
+            return False
+        except OSError:
+            # EPIPE: the shell ended before it read everything, as after ``exit``.
+            pass
+        self.close()
+        return True
+
+    def close(self) -> None:
+        """Give up; harmless if repeated."""
+        if self.fd >= 0:
+            os.close(self.fd)
+            self.fd = -1

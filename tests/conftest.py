@@ -1,0 +1,12 @@
+"""Settings of Hypothesis for the whole suite.
+
+``--hypothesis-profile=deep`` looks for a long time; tests take their share of its ``max_examples``.
+"""
+from __future__ import annotations
+
+from hypothesis import settings
+
+# No deadline: a busy machine is no defect.
+settings.register_profile("suite", deadline=None)
+settings.register_profile("deep", deadline=None, max_examples=5000)
+settings.load_profile("suite")
