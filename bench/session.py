@@ -16,6 +16,8 @@ from typing import Dict, List, Optional, Sequence, Tuple
 
 import _dbus_bindings as wire
 
+from bench.processes import end, total
+
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 MANAGER = "/com/ubuntu/Upstart"
 UPSTART = "com.ubuntu.Upstart0_6"
@@ -66,9 +68,7 @@ class Session:
 
     def __exit__(self, *failure: object) -> None:
         self.connection.close()
-        subprocess.run(["pkill", "-KILL", "-P", str(self.process.pid)], check=False)
-        self.process.kill()
-        self.process.wait()
+        end(self.process)
         os.close(self.log)
         shutil.rmtree(self.directory, ignore_errors=True)
 
@@ -107,17 +107,11 @@ class Session:
 
     def resident(self) -> float:
         """The daemon's resident memory in MB."""
-        return self._status("VmRSS") / 1024
+        return total("VmRSS", [self.process.pid]) / 1024
 
     def wakeups(self) -> int:
         """Voluntary context switches so far: each is one sleep that ended."""
-        return self._status("voluntary_ctxt_switches")
-
-    def _status(self, key: str) -> int:
-        for line in (pathlib.Path("/proc") / str(self.process.pid) / "status").read_text().splitlines():
-            if line.startswith(key + ":"):
-                return int(line.split()[1])
-        raise LookupError(key)
+        return total("voluntary_ctxt_switches", [self.process.pid])
 
 
 def table(title: str, heading: Sequence[str], rows: List[Sequence[str]]) -> None:

@@ -28,6 +28,8 @@ from .parser import ParseError, parse_job
 from .supervisor import Supervisor
 
 _LETTERS = "DIMWEF"
+#: Turns with more events than one turn may handle, after which a machine is not expected to come to rest.
+_FULL_TURNS = 5
 
 __all__ = ["Call", "ParseError", "SimulatedMachine", "SimulatedProcess"]
 
@@ -168,13 +170,15 @@ class SimulatedMachine:
     # -- time ------------------------------------------------------------------------------------------------
 
     def settle(self) -> None:
-        """Do all that can be done now."""
-        for _ in range(10000):
+        """Do all that can be done now. Raises RuntimeError if jobs keep triggering each other for ever (E90)."""
+        full_turns = 0
+        while full_turns < _FULL_TURNS:
             self.backend.dispatch()
             self.backend.reap()
             self.fire_due_timers()
-            more = self.supervisor.poll()
-            if not more and not self.backend.busy():
+            if self.supervisor.poll():
+                full_turns += 1
+            elif not self.backend.busy():
                 return
         raise RuntimeError("the machine does not come to rest")
 

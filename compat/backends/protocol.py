@@ -17,7 +17,7 @@ Feed = Callable[[tuple], None]  # type: ignore[type-arg]
 #: Writes one line of the daemon's log: priority, text.
 Log = Callable[[int, str], None]
 #: Calls a function once, after a number of seconds, from the main loop.
-Later = Callable[[float, Callable[[], None]], None]
+Later = Callable[[float, Callable[[], None]], object]
 
 
 class ProcessDefaults(NamedTuple):

@@ -124,7 +124,7 @@ class SimulatedBackend:
         self.failing: Dict[str, str] = {}
         #: pids that are gone without anybody having seen it (X80)
         self.vanished: List[int] = []
-        #: (spawn, signal) that kill(2) refuses -> reason
+        #: signal that kill(2) refuses -> reason
         self.refused_signals: Dict[int, str] = {}
 
     def spawn(self, request: SpawnProcess) -> None:
@@ -138,9 +138,14 @@ class SimulatedBackend:
     def signal(self, request: SignalProcess) -> None:
         """Deliver, or say why not."""
         process = self.processes.get(request.spawn)
-        if process is None or not process.alive or process.pid in self.vanished:
+        if process is None or process.pid in self.vanished:
+            if process is not None:
+                process.alive = False
             if request.must_exist:
                 self._feed(ProcessVanished(request.spawn))
+        elif not process.alive:
+            # A zombie takes any signal; its end is about to be told.
+            pass
         elif request.signal in self.refused_signals:
             if request.must_exist:
                 self._feed(SignalNotSent(request.spawn, request.signal, self.refused_signals[request.signal]))
@@ -163,13 +168,7 @@ class SimulatedBackend:
             return
         waiting, self._unconfirmed = self._unconfirmed, []
         for spawn in waiting:
-            process = self.processes[spawn]
-            reason = self.failing.get(process.command)
-            if reason is None:
-                self._feed(ProcessExecuted(spawn))
-            else:
-                process.alive = False
-                self._feed(ProcessSpawnFailed(spawn, reason))
+            self._confirm(spawn)
 
     def reap(self) -> None:
         """Report ends, stops and continuations; the exec of a process is always confirmed first (X28)."""
@@ -177,8 +176,17 @@ class SimulatedBackend:
             happened = self.ends.pop(0)
             if happened.spawn in self._unconfirmed and type(happened) is ProcessEnded:
                 self._unconfirmed.remove(happened.spawn)
-                self._feed(ProcessExecuted(happened.spawn))
+                self._confirm(happened.spawn)
             self._feed(happened)
+
+    def _confirm(self, spawn: int) -> None:
+        process = self.processes[spawn]
+        reason = self.failing.get(process.command)
+        if reason is None:
+            self._feed(ProcessExecuted(spawn))
+        else:
+            process.alive = False
+            self._feed(ProcessSpawnFailed(spawn, reason))
 
     def busy(self) -> bool:
         """Whether ``dispatch`` or ``reap`` has something to report."""

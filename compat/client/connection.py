@@ -115,7 +115,6 @@ class Connection:
         self._destination = destination
         self._debug = debug
         self._tracked: set[str] = set()
-        self._models: dict[tuple[str, ...], Any] = {}
         self._owner: Call | None = None
         self.ahead = AHEAD if destination is None else _AHEAD_ON_BUS
         if destination is not None:
@@ -162,23 +161,7 @@ class Connection:
 
     def begin_get(self, path: str, interface: str, name: str, forever: bool = False) -> Call:
         """Ask for a property."""
-        return self._begin_again(path, ("Get", interface, name), "v", forever)
-
-    def begin_get_all(self, path: str, interface: str) -> Call:
-        """Ask for all properties."""
-        return self._begin_again(path, ("GetAll", interface), "a{sv}", False)
-
-    def _begin_again(self, path: str, words: tuple[str, ...], reply: str, forever: bool) -> Call:
-        """A call about properties, copied from the last one like it: putting texts into a message is what takes longest."""
-        if self._debug and path not in self._tracked:
-            self._tell_owner(path)
-        model = self._models.get(words)
-        if model is None:
-            member, *arguments = words
-            model = self._models[words] = self._message(self._destination, path, PROPERTIES, member, "s" * len(arguments), *arguments)
-        message = model.copy()
-        message.set_path(path)
-        return self._send(message, reply, _FOREVER if forever else _DEFAULT)
+        return self.begin(path, PROPERTIES, "Get", "ss", interface, name, reply="v", forever=forever)
 
     def job(self, name: str) -> str:
         """The path of a job. Raises Refusal for one that is not known."""

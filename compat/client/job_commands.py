@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import os
 
-from .connection import INSTANCE, JOB, UNKNOWN_INSTANCE, UNKNOWN_METHOD, Call, Connection, InvalidReply, Refusal, connect
+from .connection import INSTANCE, JOB, PROPERTIES, UNKNOWN_INSTANCE, UNKNOWN_METHOD, Call, Connection, InvalidReply, Refusal, connect
 from .options import Invocation
 from .output import Failure, UsageError, environment
 
@@ -44,7 +44,7 @@ class StatusQuery:
 
     def __init__(self, connection: Connection, job: str, instance: str | None, name: Call | None = None) -> None:
         self._name = name or connection.begin_get(job, JOB, "name")
-        self._properties = connection.begin_get_all(instance, INSTANCE) if instance else None
+        self._properties = connection.begin(instance, PROPERTIES, "GetAll", "s", INSTANCE, reply="a{sv}") if instance else None
 
     def text(self) -> str:
         """The status text, one line or more, without the last line end (C112). Raises Refusal, InvalidReply.
