@@ -25,6 +25,8 @@ class Configuration:
         self.fed: List[Tuple[str, str]] = []
         self.jobs: Dict[str, JobDefinition] = {}
         self.lines: List[Tuple[int, str]] = []
+        #: Gets what the engine is told as well.
+        self.engine: Callable[[Union[DefineJob, ForgetJob]], None] = lambda happened: None
         self.catalogue = Catalogue(
             [source if isinstance(source, Source) else Source(str(source)) for source in sources], self._feed, self._log)
         self.watcher = Watcher(self.catalogue, self._log, inotify)
@@ -36,6 +38,7 @@ class Configuration:
         else:
             self.fed.append(("-", happened.job))
             del self.jobs[happened.job]
+        self.engine(happened)
 
     def _log(self, priority: int, text: str) -> None:
         self.lines.append((priority, text))

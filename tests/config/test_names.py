@@ -6,7 +6,8 @@ import pytest
 from compat.config.names import CONF, OVERRIDE, is_ignored_directory, job_name, suffix_of
 
 
-@pytest.mark.parametrize("name", ["foo.conf", "a.b.conf", "sp ace.conf", ".hidden.conf", "..conf", "#x.conf", "x\n.conf", "net/apache.conf"])
+@pytest.mark.parametrize("name", [
+    "foo.conf", "a.b.conf", "sp ace.conf", ".hidden.conf", "..conf", "#x.conf", "x\n.conf", "net/apache.conf"])
 def test_p3_d72_job_files(name: str) -> None:
     assert suffix_of(name) == CONF
 

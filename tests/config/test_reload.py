@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import Any, List
 
 from compat.config.sources import Source
 from compat.engine.inputs import DefineJob
@@ -112,9 +113,9 @@ def test_d121_a_repaired_file_is_defined(confdir: Path) -> None:
 def test_d127_what_was_hidden_comes_back_as_the_same_object(tmp_path: Path) -> None:
     write(tmp_path / "1" / "a.conf")
     write(tmp_path / "2" / "a.conf")
-    told = []
+    told: List[Any] = []
     configuration = Configuration(tmp_path / "1", tmp_path / "2")
-    configuration.catalogue._feed = told.append
+    configuration.engine = told.append
     configuration.catalogue.load_source(1)
     configuration.catalogue.load_source(0)
     configuration.catalogue.conf_gone(0, "a")
@@ -136,20 +137,38 @@ def test_d132_d85_an_override_change_reads_every_conf_of_the_name(tmp_path: Path
     configuration.catalogue.override_changed("unknown")
 
 
-def test_p20_e118_with_the_engine(confdir: Path) -> None:
-    """Items 12 and 43-46: what the engine makes of it while the job runs."""
+def command_in_use(machine: SimulatedMachine, job: str) -> str:
+    registered = machine.engine.job(job)
+    assert registered is not None
+    process = registered.definition.processes[0]
+    assert process is not None
+    return process.command
+
+
+def test_p20_e118_a_running_job_keeps_its_definition(confdir: Path) -> None:
     path = write(confdir / "s.conf", "exec one\n")
     machine = SimulatedMachine()
     configuration = Configuration(confdir)
-    configuration.catalogue._feed = machine.feed
+    configuration.engine = machine.feed
+    configuration.load()
+    machine.start("s")
+    for content in ("bogus\n", "exec two\n"):
+        write(path, content)
+        configuration.catalogue.reload()
+        assert command_in_use(machine, "s") == "one"
+    machine.stop("s")
+    assert command_in_use(machine, "s") == "two"
+
+
+def test_p20_d122_a_running_job_with_a_broken_file_vanishes_when_it_stops(confdir: Path) -> None:
+    path = write(confdir / "s.conf", "exec one\n")
+    machine = SimulatedMachine()
+    configuration = Configuration(confdir)
+    configuration.engine = machine.feed
     configuration.load()
     machine.start("s")
     write(path, "bogus\n")
     configuration.catalogue.reload()
-    assert machine.engine.jobs() == ["s"]
-    write(path, "exec two\n")
-    configuration.catalogue.reload()
+    assert machine.status("s").startswith("s start/running")
     machine.stop("s")
-    machine.end("s", 15 << 8)
-    machine.start("s")
-    assert machine.running("s").command == "two"
+    assert machine.status("s") == "Unknown job: s"
