@@ -34,6 +34,9 @@ def compile_program(directory: pathlib.Path) -> pathlib.Path:
 class Session:
     """A session daemon; use it as a context manager. ``ready_after`` is the time from exec to the first answer, in s."""
 
+    #: What the interpreter is to run; exchange it for a profiler's.
+    program: List[str] = ["-m", "compat.daemon"]
+
     def __init__(self, jobs: Dict[str, str], options: Sequence[str] = (), nofile: Optional[int] = None) -> None:
         self.directory = pathlib.Path(tempfile.mkdtemp(prefix="upstart-compat-bench-"))
         for name in ("conf", "log", "run"):
@@ -45,7 +48,7 @@ class Session:
         limit = ["prlimit", f"--nofile={nofile}:"] if nofile else []
         begin = time.monotonic()
         self.process = subprocess.Popen(
-            [*limit, sys.executable, "-m", "compat.daemon", "--user", "--no-startup-event", "--confdir", str(self.directory / "conf"),
+            [*limit, sys.executable, *self.program, "--user", "--no-startup-event", "--confdir", str(self.directory / "conf"),
              "--logdir", str(self.directory / "log"), *options],
             env=self.environment, stdout=self.log, stderr=self.log, stdin=subprocess.DEVNULL)
         self.address = f"unix:abstract=/com/ubuntu/upstart-session/{os.getuid()}/{self.process.pid}"

@@ -91,7 +91,11 @@ class Daemon:
         self._loop.add_reader(self._backend.fileno(), self._backend.dispatch)
         self._loop.children = self._backend.reap
         self._loop.events = self._supervisor.poll
-        self._watcher.start()
+        try:
+            self._watcher.start()
+        except Exception as error:
+            # Jobs that were read before run; a reload reads the rest.
+            self._on_error("reading the configuration", error)
         if self._watcher.fileno() >= 0:
             self._loop.add_reader(self._watcher.fileno(), self._watcher.dispatch)
         # What was loaded lives long; the collector need not walk it again and again.

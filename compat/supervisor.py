@@ -17,8 +17,9 @@ from .engine.actions import ERROR
 from .engine.engine import Engine
 from .engine.inputs import PollEvents, ProcessSpawned, ProcessSpawnFailed, SignalNotSent, TimerFired
 
-#: Polls in one turn of the loop, of delivery.VISITS_PER_POLL visits each (E90).
-_POLLS_PER_TURN = 200
+#: Polls in one turn of the loop, of delivery.VISITS_PER_POLL visits each (E90). Few, because calls wait for the turn to end, and
+#: because each turn sends no more signals than clients can read in its time.
+_POLLS_PER_TURN = 2
 
 
 class Cancellable(Protocol):

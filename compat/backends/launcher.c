@@ -2,15 +2,23 @@
  * upstart-compat-launcher: becomes a job's process.
  *
  * Why a program of its own: between fork and exec a job's process has to be set up as X36 says, and no
- * Python can run there: forking the daemon costs time in proportion to its memory. The daemon starts
- * this program with posix_spawn, whose cost is the same for a daemon of any size, and this program
- * does the set-up and then executes what the job asks for, keeping its pid.
+ * Python can run there: forking the daemon costs time in proportion to its memory. This program, whose
+ * cost does not depend on the daemon's size, does the set-up and then executes what the job asks for,
+ * keeping its pid.
  *
- *     upstart-compat-launcher FD|/PATH
+ *     upstart-compat-launcher FD|/PATH     be the process of one job
+ *     upstart-compat-launcher serve FD     make such processes at the request of the daemon
  *
- * The argument names the specification: an open descriptor (a memfd), or a file. Nothing else comes
- * through argv or the environment, so that a job's environment neither shows in ps nor acts on this
- * program (LD_PRELOAD, LOCPATH...). The caller gives it an empty environment.
+ * The first argument names the specification: an open descriptor (a memfd), or a file. Nothing else
+ * comes through argv or the environment, so that a job's environment neither shows in ps nor acts on
+ * this program (LD_PRELOAD, LOCPATH...). The caller gives it an empty environment.
+ *
+ * Serving saves executing this program for each process, which costs as much as all the rest. FD is
+ * one end of a SOCK_SEQPACKET socket. A request is i32 numbers and as many descriptors (SCM_RIGHTS):
+ * the numbers that these are to have in the process; the first one is the specification. The process is
+ * made with CLONE_PARENT: it is the daemon's child, not the server's. It puts itself into a session of
+ * its own and sends its pid, an i32; if it cannot be made the server sends the errno, negated. The
+ * server ends when the daemon's end of the socket is closed.
  *
  * The specification: numbers are in the byte order of the machine.
  *
@@ -36,6 +44,7 @@
 #include <grp.h>
 #include <limits.h>
 #include <pwd.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -45,6 +54,7 @@
 #include <sys/mman.h>
 #include <sys/ptrace.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -53,6 +63,7 @@
 #define SCRIPT_FD_NUMBER 9
 #define LAST_CLASSIC_SIGNAL 31
 #define MOST_ROOM (64 << 20)
+#define MOST_PASSED 253 /* SCM_MAX_FD */
 
 #ifndef TIOCGPTPEER
 #define TIOCGPTPEER _IO('T', 0x41)
@@ -526,11 +537,10 @@ static int execute(char **argv, char **environment)
     }
 }
 
-int main(int argc, char **argv)
+/* Does what the specification says, up to the exec. */
+static void __attribute__((noreturn)) become(const char *specification)
 {
-    if (argc != 2)
-        _exit(255);
-    read_specification(argv[1]);
+    read_specification(specification);
 
     enum console console = (enum console)number(CONSOLE, CONSOLE_NONE);
     status_fd = move_up(status_fd);
@@ -560,9 +570,93 @@ int main(int argc, char **argv)
     if (given[DEBUG_STOP].data) {
         close(status_fd);
         status_fd = -1;
-        raise(SIGSTOP);
+        /* Not raise(), which may remember the thread of the server. */
+        kill(getpid(), SIGSTOP);
     }
     if (given[TRACE].data && ptrace(PTRACE_TRACEME, 0, NULL, NULL) < 0)
         fail(FAIL_PTRACE, errno, 0);
     fail(FAIL_EXEC, execute(arguments, environment), 0);
+}
+
+/* -- serving -------------------------------------------------------------------------------------------------- */
+
+/* Gives each descriptor the number that it is to have. */
+static void place(int *got, const int32_t *wanted, int count)
+{
+    for (int i = 0; i < count; i++) {
+        if (got[i] == wanted[i])
+            continue;
+        for (int j = i + 1; j < count; j++)
+            if (got[j] == wanted[i] && (got[j] = dup(got[j])) < 0)
+                _exit(255);
+        if (dup2(got[i], wanted[i]) < 0)
+            _exit(255);
+        close(got[i]);
+    }
+}
+
+static void serve(int socket)
+{
+    int32_t wanted[MOST_PASSED], reply;
+    union {
+        char room[CMSG_SPACE(sizeof wanted)];
+        struct cmsghdr aligned;
+    } control;
+
+    for (;;) {
+        struct iovec data = { wanted, sizeof wanted };
+        struct msghdr message = {
+            .msg_iov = &data, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control,
+        };
+        ssize_t size = recvmsg(socket, &message, 0);
+        if (size < 0 && errno == EINTR)
+            continue;
+        if (size <= 0)
+            _exit(0);
+        int got[MOST_PASSED], count = 0;
+        struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+        if (header && header->cmsg_level == SOL_SOCKET && header->cmsg_type == SCM_RIGHTS) {
+            count = (int)((header->cmsg_len - CMSG_LEN(0)) / sizeof(int));
+            memcpy(got, CMSG_DATA(header), (size_t)count * sizeof(int));
+        }
+        /* Fewer descriptors than were sent arrive when the server has too many open. */
+        long pid = -EMFILE;
+        if (count > 0 && (size_t)size == (size_t)count * sizeof *wanted && !(message.msg_flags & MSG_CTRUNC)) {
+#if defined(__s390__)
+            pid = syscall(SYS_clone, NULL, CLONE_PARENT | SIGCHLD, NULL, NULL, 0);
+#else
+            pid = syscall(SYS_clone, CLONE_PARENT | SIGCHLD, NULL, NULL, NULL, 0);
+#endif
+            if (pid < 0)
+                pid = -errno;
+        }
+        if (pid == 0) {
+            /* Before anybody can ask for the group of this pid. */
+            setsid();
+            reply = (int32_t)getpid();
+            if (send(socket, &reply, sizeof reply, MSG_NOSIGNAL) != sizeof reply)
+                _exit(255);
+            close(socket);
+            place(got, wanted, count);
+            char specification[16];
+            snprintf(specification, sizeof specification, "%d", (int)wanted[0]);
+            become(specification);
+        }
+        for (int i = 0; i < count; i++)
+            close(got[i]);
+        if (pid < 0) {
+            reply = (int32_t)pid;
+            if (send(socket, &reply, sizeof reply, MSG_NOSIGNAL) != sizeof reply)
+                _exit(0);
+        }
+    }
+}
+
+int main(int argc, char **argv)
+{
+    if (argc == 3 && strcmp(argv[1], "serve") == 0)
+        serve(atoi(argv[2]));
+    if (argc == 2)
+        become(argv[1]);
+    _exit(255);
 }

@@ -1,7 +1,7 @@
 """Starts, follows and signals processes by itself: what an init does (X1-X67, X85-X88, X98-X114).
 
-A process is started by posix_spawn of the launcher (launcher.c), which gets its specification through
-a memfd and answers through a close-on-exec pipe. spawn() returns as soon as the launcher runs; the
+A process is made by the launch server (launch_server.py, launcher.c); it gets its specification through
+a memfd and answers through a close-on-exec pipe. spawn() returns as soon as the process exists; the
 rest comes in as
 
 * the answer: end of file means that the exec succeeded, anything else why it did not. Until then the
@@ -41,6 +41,7 @@ from . import apparmor, process_spec, spawn_errors
 from .command import Command, as_bytes, command_of
 from .identity import Identity
 from .job_log import HeldOutput, JobLog, log_path
+from .launch_server import LaunchServer
 from .process_spec import ProcessSpec
 from .protocol import Feed, Later, Log, ProcessDefaults
 from .script_feed import ScriptFeed
@@ -51,7 +52,6 @@ ATTEMPTS_AT_ONCE, ATTEMPTS = 3, 10
 _RETRY_SECONDS = 1.0
 
 LAUNCHER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "upstart-compat-launcher")
-_LAUNCHER_NAME = "upstart-compat-launcher"
 
 # What may be different the next second. Anything else is as wrong then as now.
 _NO_DESCRIPTORS = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
@@ -105,6 +105,7 @@ class NativeBackend:
         self._defaults = defaults
         self._utmp = utmp
         self._launcher = launcher
+        self._server = LaunchServer(launcher)
         self._epoll = select.epoll()
         self._readers: Dict[int, Callable[[], None]] = {}
         self._processes: Dict[int, _Process] = {}
@@ -208,11 +209,10 @@ class NativeBackend:
             data = spec.encode()
             if os.write(their_spec, data) != len(data):
                 raise OSError(errno.ENOMEM, os.strerror(errno.ENOMEM))
-            passed = (*theirs, *fds) if log is None else (*theirs, *fds, log.master)
-            # The new session must exist before anybody may ask for the group of this pid.
-            pid = os.posix_spawn(
-                self._launcher, (_LAUNCHER_NAME, str(their_spec)), {}, setsid=True,
-                file_actions=[(os.POSIX_SPAWN_DUP2, fd, fd) for fd in passed])
+            passed = [their_spec, *theirs[:-1], *fds]
+            if log is not None:
+                passed.append(log.master)
+            pid = self._server.start(passed)
         except OSError:
             for fd in ours:
                 os.close(fd)
@@ -291,7 +291,10 @@ class NativeBackend:
             except BlockingIOError:
                 return
             if not data:
-                self._executed(process)
+                if process.answer:
+                    self._failed(process, "launcher gave an answer of the wrong size")
+                else:
+                    self._executed(process)
                 return
             process.answer += data
             for kind, error, detail in spawn_errors.answers(process.answer):
@@ -304,16 +307,16 @@ class NativeBackend:
     def _executed(self, process: _Process) -> None:
         self._close_answer(process)
         feed = process.feed
-        if feed is not None and not feed.write():
-            self._watch(feed.fd, partial(self._feed_script, process), select.EPOLLOUT)
+        if feed is not None:
+            # What there is room for goes before the engine hears of it (X31).
+            self._watch(feed.fd, partial(self._feed_script, feed), select.EPOLLOUT)
+            self._feed_script(feed)
         self._feed(ProcessExecuted(process.spawn))
 
-    def _feed_script(self, process: _Process) -> None:
-        feed = process.feed
-        if feed is not None and feed.fd >= 0:
-            fd = feed.fd
-            if feed.write():
-                self._unwatch(fd)
+    def _feed_script(self, feed: ScriptFeed) -> None:
+        if feed.fd >= 0 and feed.write():
+            self._unwatch(feed.fd)
+            feed.close()
 
     def _failed(self, process: _Process, reason: str) -> None:
         self._forget(process)
@@ -482,6 +485,7 @@ class NativeBackend:
     def close(self) -> None:
         """Give up every descriptor (protocol.Backend.close)."""
         self._waiting.clear()
+        self._server.close()
         for process in list(self._processes.values()):
             self._forget(process)
             log = process.log

@@ -15,7 +15,7 @@ class ScriptFeed:
         self._left = memoryview(script)
 
     def write(self) -> bool:
-        """Write what there is room for; True when nothing is left to be done, and then it is closed."""
+        """Write what there is room for; True when nothing is left to be done but to close it."""
         try:
             while self._left:
                 self._left = self._left[os.write(self.fd, self._left):]
@@ -24,7 +24,6 @@ class ScriptFeed:
         except OSError:
             # EPIPE: the shell ended before it read everything, as after ``exit``.
             pass
-        self.close()
         return True
 
     def close(self) -> None:

@@ -10,8 +10,17 @@ from typing import Any, Dict, List, Optional, Tuple
 
 from ..engine.actions import DetachTrace, SignalProcess, SpawnProcess
 from ..engine.inputs import (
-    ProcessContinued, ProcessEnded, ProcessExecuted, ProcessForked, ProcessReady, ProcessReplaced, ProcessSpawned, ProcessSpawnFailed,
-    ProcessStopped, ProcessVanished, SignalNotSent,
+    ProcessContinued,
+    ProcessEnded,
+    ProcessExecuted,
+    ProcessForked,
+    ProcessReady,
+    ProcessReplaced,
+    ProcessSpawned,
+    ProcessSpawnFailed,
+    ProcessStopped,
+    ProcessVanished,
+    SignalNotSent,
 )
 from ..parser.definition import PROCESS_NAMES
 from .protocol import Feed

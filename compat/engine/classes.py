@@ -25,7 +25,11 @@ def define(core: Core, name: str, definition: JobDefinition) -> Optional[JobClas
         _register(core, name, definition)
         return None
     if old.instances:
-        _supersede(core, old, definition)
+        if definition is old.definition:
+            # What had replaced it is gone again (D127): nothing is pending any more.
+            old.superseded, old.pending = False, None
+        else:
+            _supersede(core, old, definition)
         return None
     return _replace_idle(core, old, definition)
 

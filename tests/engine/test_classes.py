@@ -4,6 +4,7 @@ from __future__ import annotations
 from typing import Any, List
 
 from compat.engine import actions
+from compat.engine.inputs import DefineJob
 from compat.testing import SimulatedMachine
 
 OLD, NEW = "exec old", "exec new"
@@ -245,3 +246,16 @@ def test_e122_a_rewrite_without_any_condition(machine: SimulatedMachine) -> None
     held = machine.emit("A")
     machine.define("s", NEW)
     assert held.ok and machine.engine.held_events() == []
+
+
+def test_d127_what_had_replaced_it_is_gone_again(machine: SimulatedMachine) -> None:
+    machine.define("s", OLD)
+    old = machine.engine.job("s").definition
+    machine.start("s")
+    machine.define("s", NEW)
+    machine.feed(DefineJob("s", old))
+    machine.announcements.clear()
+    machine.stop("s")
+    assert objects(machine) == [actions.InstanceRemoved("s", "")]
+    machine.start("s")
+    assert machine.process("s").command == "old"

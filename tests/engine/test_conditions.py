@@ -89,7 +89,8 @@ def test_e97_an_expanded_value_is_a_pattern(machine: SimulatedMachine) -> None:
 @pytest.mark.parametrize(("pattern", "text", "expected"), [
     ("*", "", True), ("*", ".a/b", True), ("?", "/", True), ("a?c", "abc", True), ("a?c", "ac", False), ("[abc]", "b", True),
     ("[!abc]", "b", False), ("[^abc]", "d", True), ("[]a]", "]", True), ("[!]]", "]", False), ("[a-c]x", "bx", True), ("[a-]", "-", True),
-    ("[a", "[a", True), ("\\*", "*", True), ("\\*", "a", False), ("[[:digit:]]", "5", True), ("[[:digit:]]", "x", False), ("a\\", "a", False),
+    ("[a", "[a", True), ("\\*", "*", True), ("\\*", "a", False), ("[[:digit:]]", "5", True), ("[[:digit:]]", "x", False),
+    ("a\\", "a", False), ("[\\", "[\\", False), ("[a-\\c]", "b", True), ("[a-\\", "a", False), ("[[:nosuch:]]", ":]", True),
     ("[\\]]", "]", True), ("*a*b*", "xxaxxbxx", True), ("*a*b", "ba", False), ("", "", True), ("", "a", False), ("é?", "éa", True),
 ])
 def test_e97_patterns_are_those_of_fnmatch_3(pattern: str, text: str, expected: bool) -> None:
@@ -250,7 +251,8 @@ def test_e104_a_condition_that_fires_while_the_goal_is_start_holds_nothing(machi
     machine.transcript.clear()
     assert machine.emit("A").ok
     assert machine.transcript == [
-        "D event_new: Pending A event", "I Handling A event", "D job_class_induct_job: New instance s", "D event_finished: Finished A event"]
+        "D event_new: Pending A event", "I Handling A event", "D job_class_induct_job: New instance s",
+        "D event_finished: Finished A event"]
 
 
 def test_e99_stop_on_that_fires_while_the_goal_is_stop_holds_nothing(machine: SimulatedMachine) -> None:

@@ -380,3 +380,27 @@ def test_x21_a_later_start_brings_its_own_descriptors(machine: SimulatedMachine)
     machine.process("s", "post-stop").exit()
     machine.settle()
     assert machine.process("s").request.fds == () and machine.closed_descriptors == [7, 9]
+
+
+def test_x21_of_several_pending_starts_only_the_last_keeps_its_descriptors(machine: SimulatedMachine) -> None:
+    machine.define("s", "start on a\nstop on b\npost-stop exec p\n" + SERVICE)
+    machine.start("s")
+    machine.stop("s")
+    machine.emit("a", fd=7, wait=False)
+    machine.stop("s")
+    machine.emit("a", fd=8, wait=False)
+    assert machine.closed_descriptors == [7]
+    machine.process("s", "post-stop").exit()
+    machine.settle()
+    assert machine.process("s").request.fds == (8,)
+
+
+def test_x21_a_pending_start_that_is_given_up_closes_its_descriptors(machine: SimulatedMachine) -> None:
+    machine.define("s", "start on a\npost-stop exec p\n" + SERVICE)
+    machine.start("s")
+    machine.stop("s")
+    machine.emit("a", fd=7, wait=False)
+    machine.stop("s")
+    machine.process("s", "post-stop").exit()
+    machine.settle()
+    assert machine.status("s") == "s stop/waiting" and machine.closed_descriptors == [7]

@@ -39,7 +39,7 @@ def test_e77_e78_values_are_not_scanned_again_and_names_are_expanded(text: str, 
 @pytest.mark.parametrize(("text", "message"), [
     ("$A_b", "Unknown parameter: A_b"), ("$U", "Unknown parameter: U"), ("${U}", "Unknown parameter: U"),
     ("${A:x}", "Expected operator"), ("${A", "Mismatched braces"), ("${A:-x", "Mismatched braces"), ("${U-${A}", "Mismatched braces"),
-    ("${", "Mismatched braces"), ("${$U}", "Unknown parameter: U"), ("${$N-$U}", "Unknown parameter: U"),
+    ("${A:", "Mismatched braces"), ("${", "Mismatched braces"), ("${$U}", "Unknown parameter: U"), ("${$N-$U}", "Unknown parameter: U"),
     ("${A?y}", "Unknown parameter: A?y"),
 ])
 def test_e80_errors(text: str, message: str) -> None:

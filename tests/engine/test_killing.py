@@ -4,6 +4,7 @@ from __future__ import annotations
 from typing import Any, List
 
 from compat.engine.actions import SignalProcess
+from compat.engine.inputs import TimerFired
 from compat.testing import SimulatedMachine
 
 SERVICE = "exec sleep 100"
@@ -162,6 +163,7 @@ def test_x80_the_kill_timer_of_a_vanished_process_leaves_the_next_one_alone(mach
     machine.start("s")
     machine.backend.vanished.append(101)
     assert machine.restart("s").ok
+    assert machine.supervisor._timers == {}
     process = machine.process("s")
     machine.advance(60)
     assert process.received == []
@@ -193,3 +195,41 @@ def test_c70_a_reload_that_cannot_be_sent_gives_the_system_error(machine: Simula
     reload = machine.reload("s")
     assert (reload.error, reload.message) == ("Failed", "Operation not permitted")
     assert machine.status("s") == "s start/running, process 101" and machine.lines("W") == []
+
+
+def test_x81_a_stop_overtakes_the_report_of_a_failed_spawn(machine: SimulatedMachine) -> None:
+    machine.define("hold", "start on stopping s\ntask\nexec h")
+    machine.define("s", "expect fork\nexec nosuch")
+    machine.backend.failing["nosuch"] = "no such program"
+    machine.backend.confirms = False
+    machine.start("s")
+    stop = machine.stop("s")
+    assert machine.status("s") == "s stop/stopping, process 101"
+    machine.backend.confirms = True
+    machine.settle()
+    assert machine.status("s") == "s stop/stopping"
+    machine.process("hold").exit()
+    machine.settle()
+    assert stop.ok and OK in machine.events("stopped"), "nothing failed any more"
+
+
+def test_x81_a_failed_spawn_is_reported_while_it_is_being_killed(machine: SimulatedMachine) -> None:
+    machine.define("s", "expect fork\nexec nosuch")
+    machine.backend.failing["nosuch"] = "no such program"
+    machine.backend.confirms = False
+    machine.start("s")
+    machine.process("s").ignores = (15,)
+    stop = machine.stop("s")
+    assert machine.status("s") == "s stop/killed, process 101"
+    machine.backend.confirms = True
+    machine.settle()
+    assert stop.ok and machine.events("stopped") == [OK]
+    assert machine.supervisor._timers == {}
+
+
+def test_e59_a_timer_that_nobody_knows_does_nothing(machine: SimulatedMachine) -> None:
+    machine.define("s", SERVICE)
+    machine.start("s")
+    machine.transcript.clear()
+    machine.feed(TimerFired(4711))
+    assert machine.transcript == []

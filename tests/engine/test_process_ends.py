@@ -7,7 +7,14 @@ import pytest
 
 from compat.engine import actions
 from compat.engine.inputs import (
-    DefineJob, ProcessContinued, ProcessEnded, ProcessForked, ProcessReplaced, ProcessSpawned, ProcessSpawnFailed, ProcessStopped,
+    DefineJob,
+    ProcessContinued,
+    ProcessEnded,
+    ProcessForked,
+    ProcessReplaced,
+    ProcessSpawned,
+    ProcessSpawnFailed,
+    ProcessStopped,
 )
 from compat.testing import SimulatedMachine
 

@@ -184,3 +184,17 @@ def test_d168_nothing_ticks_after_the_end(machine: SimulatedMachine) -> None:
     machine.transcript.clear()
     machine.advance(100)
     assert machine.transcript == []
+
+
+def test_d166_an_instance_that_a_condition_holds_without_a_process_does_not_delay(machine: SimulatedMachine) -> None:
+    machine.define("s", "exec sleep 100")
+    machine.define("half", "start on stopping s and never")
+    machine.start("s")
+    machine.stop("s")
+    machine.process("s").exit()
+    machine.settle()
+    assert machine.status("s") == "s stop/stopping"
+    machine.feed(Quiesce("shutdown"))
+    assert not machine.ended
+    machine.advance(1)
+    assert took(machine) == "1 second"

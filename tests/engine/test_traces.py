@@ -52,7 +52,8 @@ def end(s: str) -> List[str]:
 
 
 def begin(s: str) -> List[str]:
-    return [f"I {s} goal changed from stop to start", f"I {s} state changed from waiting to starting", "D event_new: Pending starting event"]
+    return [f"I {s} goal changed from stop to start", f"I {s} state changed from waiting to starting",
+            "D event_new: Pending starting event"]
 
 
 def running(s: str, pid: int) -> List[str]:
