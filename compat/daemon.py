@@ -11,6 +11,7 @@ import gc
 import os
 import resource
 import signal
+import socket
 import sys
 import time
 import traceback
@@ -103,6 +104,10 @@ class Daemon:
         gc.freeze()
         if not self._session_bus:
             listening = self._control.listen(self._address)
+            if not listening and self._system_mode and not self.pid1 and _answers(self._address):
+                # Two of them would run every job twice.
+                self.log(ERROR, "Another daemon is running already")
+                return 1
             if listening and self.user_mode:
                 self._session_file.write(self._environment, os.getpid(), self._address)
         self._connect_bus()
@@ -274,6 +279,16 @@ def _working_directory() -> str:
     except OSError:
         # It was deleted.
         return "/"
+
+
+def _answers(address: str) -> bool:
+    """Whether somebody listens at an abstract D-Bus address."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+        try:
+            connection.connect("\0" + address.partition("abstract=")[2])
+        except OSError:
+            return False
+    return True
 
 
 def _raise_descriptor_limit() -> Tuple[int, int]:

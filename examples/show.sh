@@ -132,6 +132,7 @@ logged() { grep -qF -- "$2" "$folder/log/$1.log"; }
 pid_of() { initctl status "$1" | sed -n 's/.* start\/running, process \([0-9]*\)$/\1/p'; }
 has_new_pid() { new=$(pid_of "$1") && [ -n "$new" ] && [ "$new" != "$2" ]; }
 times_logged() { [ "$(tr -d '\r' <"$folder/log/$1.log" | grep -cxF -- "$2")" = "$3" ]; }
+is_in_pid_file() { printed "hadoop-hdfs-datanode start/running, process $(cat "$folder/datanode.pid")"; }
 answers() { "$programs/python" -c 'import sys, urllib.request; urllib.request.urlopen(sys.argv[1], timeout=2)' "$1"; }
 
 step 'What there is: every job file was read'
@@ -171,7 +172,7 @@ check 'backup is done when start returns' printed 'backup stop/waiting'
 check 'backup wrote its log' logged backup "bytes of $examples"
 run initctl start hadoop-hdfs-datanode
 check 'the pid is that of the pid file, not of the wrapper' \
-    printed "hadoop-hdfs-datanode start/running, process $(cat "$folder/datanode.pid" 2>/dev/null)"
+    is_in_pid_file
 
 step 'A job file is changed: restart keeps the old one, stop and start take the new one'
 echo "\$ sed -i 's/version one/version two/' api.conf"

@@ -175,6 +175,9 @@ class Catalogue:
             definition = parse_job(data)
         except ParseError as error:
             self._log(ERROR, error.describe(path))
+        except Exception as error:
+            # A defect of the parser costs this file, not those after it.
+            self._log(ERROR, f"{path}: Internal error: {type(error).__name__}: {error}")
         else:
             self._log(DEBUG, f"parse_job: Creating new JobClass {name}")
             definition = self._overridden(index, name, path, definition)

@@ -29,11 +29,12 @@ def session_address(uid: int, pid: int) -> str:
 class _Peer:
     """What is kept of one connection: until when it must be authenticated and how far it is behind."""
 
-    __slots__ = ("authenticated", "behind", "deadline")
+    __slots__ = ("authenticated", "behind", "closing", "deadline")
 
     def __init__(self, deadline: Timer) -> None:
         self.deadline = deadline
         self.authenticated = False
+        self.closing = False
         self.behind = 0
 
 
@@ -72,6 +73,8 @@ class PrivateServer:
     def send_signal(self, message: Any) -> None:
         """Send a signal to every peer that is authenticated by now (C1)."""
         for connection, peer in list(self._peers.items()):
+            if peer.closing:
+                continue
             if not peer.authenticated:
                 # Sent before, it would wait in the queue of somebody who perhaps never is.
                 peer.authenticated = bool(connection.get_is_authenticated())
@@ -115,4 +118,6 @@ class PrivateServer:
             peer.behind = 0
         elif peer.behind >= _MOST_BEHIND:
             self._log(WARN, "Private client does not read what it is sent, closing its connection")
+            # Its disconnection is dispatched later; until then it is sent nothing more.
+            peer.closing = True
             connection.close()

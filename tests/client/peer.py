@@ -91,7 +91,8 @@ class Job:
         self.instances: Dict[str, Dict[str, Any]] = {}
         self.properties = {"name": name, "usage": "", "emits": [], "start_on": [], "stop_on": [], **properties}
 
-    def add(self, name: str = "", goal: str = "start", state: str = "running", processes: Sequence[Tuple[str, int]] = (("main", 100),)) -> str:
+    def add(self, name: str = "", goal: str = "start", state: str = "running",
+            processes: Sequence[Tuple[str, int]] = (("main", 100),)) -> str:
         """An instance; its path."""
         self.instances[name] = {"name": name, "goal": goal, "state": state, "processes": list(processes)}
         return f"{self.path}/{escaped(name)}"
@@ -154,7 +155,8 @@ def client_command(words: Sequence[str], links: Path) -> List[str]:
 
 def client_environment(**variables: Optional[str]) -> Dict[str, str]:
     """An environment in which only ``variables`` are about Upstart."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(("UPSTART_", "DBUS_", "LC_", "LANG", "COLUMNS"))}
+    ours = ("UPSTART_", "DBUS_", "LC_", "LANG", "COLUMNS")
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
     environment["PYTHONPATH"] = str(ROOT)
     environment.update((name, value) for name, value in variables.items() if value is not None)
     return environment
@@ -226,22 +228,28 @@ class Peer:
             return self._run_as(uid, words, environment)
         with subprocess.Popen(client_command(words, self.links), env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                               stderr=subprocess.PIPE, preexec_fn=(lambda: [os.close(fd) for fd in closed]) if closed else None) as process:
-            assert process.stdout and process.stderr
+            def interrupt() -> None:
+                if until is not None and until():
+                    process.send_signal(signal.SIGINT)
+
             try:
-                out, err = self._collect(process.stdout.fileno(), process.stderr.fileno(),
-                                         each_turn=lambda: until and until() and process.send_signal(signal.SIGINT))
-                process.wait(_PATIENCE)
+                out, err = self.serve(process, each_turn=interrupt)
             finally:
                 if process.poll() is None:
                     process.kill()
         return Ended(process.returncode, out, err)
 
-    def _collect(self, *descriptors: int, each_turn: Any) -> List[bytes]:
-        collected = {descriptor: b"" for descriptor in descriptors}
+    def serve(self, process: "subprocess.Popen[bytes]", each_turn: Callable[[], None] = lambda: None) -> List[bytes]:
+        """Serve a client until it has ended: what it wrote to each of its pipes."""
+        descriptors = [stream.fileno() for stream in (process.stdout, process.stderr) if stream is not None]
+        return self._collect(descriptors, lambda: process.poll() is None, each_turn)
+
+    def _collect(self, descriptors: List[int], alive: Callable[[], bool], each_turn: Callable[[], None] = lambda: None) -> List[bytes]:
+        collected = dict.fromkeys(descriptors, b"")
         open_ones = list(descriptors)
         deadline = time.monotonic() + _PATIENCE
-        while open_ones:
-            assert time.monotonic() < deadline, f"the client does not end; calls so far: {self.keys()}"
+        while open_ones or alive():
+            assert time.monotonic() < deadline, f"the client does not end; calls so far: {self.made()}"
             self._serve()
             each_turn()
             for descriptor in select.select(open_ones, [], [], 0.001)[0]:
@@ -275,16 +283,16 @@ class Peer:
                 os._exit(99)
         os.close(out[1])
         os.close(err[1])
-        texts = self._collect(out[0], err[0], each_turn=lambda: None)
+        texts = self._collect([out[0], err[0]], lambda: False)
         os.close(out[0])
         os.close(err[0])
         return Ended(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), *texts)
 
-    def keys(self) -> List[Tuple[Any, ...]]:
+    def made(self) -> List[Tuple[Any, ...]]:
         """The calls that came, in order, since the last time this was asked. Those to a bus itself are not seen here."""
-        keys = [call.key for call in self.calls]
+        made = [call.key for call in self.calls]
         self.calls.clear()
-        return keys
+        return made
 
     def _got(self, connection: Any, message: Any) -> int:
         if not isinstance(message, bindings.MethodCallMessage):

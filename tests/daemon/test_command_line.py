@@ -57,7 +57,8 @@ def test_d1_two_dashes_end_the_options() -> None:
     assert parse(["--", "--debug"]).log_priority == MESSAGE
 
 
-@pytest.mark.parametrize("option", ["--confdir", "--prepend-confdir", "--append-confdir", "--logdir", "--startup-event", "--default-console"])
+@pytest.mark.parametrize(
+    "option", ["--confdir", "--prepend-confdir", "--append-confdir", "--logdir", "--startup-event", "--default-console"])
 def test_d2_missing_argument(option: str) -> None:
     assert refused("word", option) == f"init: missing argument: {option}\n" + HINT
 

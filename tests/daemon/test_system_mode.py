@@ -1,0 +1,128 @@
+"""System mode: as root, in a network namespace of its own, where the abstract address is free (C2, D12, D18, D30, D40, D53-D57)."""
+from __future__ import annotations
+
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from tests.daemon.conftest import Launch
+from tests.daemon.running import PATIENCE, ROOT, Daemon, alive, as_user, eventually
+
+pytestmark = pytest.mark.skipif(
+    os.getuid() != 0 or subprocess.run(["unshare", "-n", "true"], capture_output=True, check=False).returncode != 0,
+    reason="needs root and network namespaces")
+
+
+def initctl(daemon: Daemon, *arguments: str) -> tuple[int, str, str]:
+    """The client, in the daemon's network namespace."""
+    done = subprocess.run(
+        ["nsenter", "-t", str(daemon.pid), "-n", sys.executable, "-m", "compat.initctl", *arguments], cwd=ROOT, text=True,
+        capture_output=True, timeout=PATIENCE, check=False, env={**daemon.environment, "UPSTART_SESSION": ""})
+    return done.returncode, done.stdout, done.stderr
+
+
+@pytest.fixture
+def system(launch: Launch) -> Launch:
+    def run(jobs: object = None, options: object = (), **settings: object) -> Daemon:
+        daemon = launch(jobs, options, mode="", prefix=("unshare", "-n"), wait=False, **settings)
+        eventually(lambda: "/com/ubuntu/upstart\n" in _listeners(daemon) or daemon.process.poll() is not None)
+        assert daemon.process.poll() is None, daemon.log()
+        return daemon
+
+    return run  # type: ignore[return-value]
+
+
+def _listeners(daemon: Daemon) -> str:
+    try:
+        return pathlib.Path(f"/proc/{daemon.pid}/net/unix").read_text() + "\n" if _is_python(daemon.pid) else ""
+    except OSError:
+        return ""
+
+
+def _is_python(pid: int) -> bool:
+    # Before unshare did its work, the sockets are those of the host.
+    return os.stat(f"/proc/{pid}/ns/net").st_ino != os.stat("/proc/self/ns/net").st_ino
+
+
+def test_c2_private_socket_and_the_life_of_a_job(system: Launch) -> None:
+    daemon = system({"j.conf": "start on startup\nexec sleep 1000\n"}, ("--no-dbus",))
+    assert initctl(daemon, "version")[:2][0] == 0
+    eventually(lambda: initctl(daemon, "status", "j")[1].startswith("j start/running, process "))
+    code, output, errors = initctl(daemon, "restart", "j")
+    assert (code, errors) == (0, "")
+    assert initctl(daemon, "stop", "j") == (0, "j stop/waiting\n", "")
+    assert initctl(daemon, "stop", "j") == (1, "", "initctl: Unknown instance: \n")
+    assert not (daemon.runtime / "upstart").exists()
+
+
+def test_d40_d142_d149_surroundings_of_system_jobs(system: Launch) -> None:
+    daemon = system({"e.conf": "task\nscript\nenv\numask\npwd\nend script\n"}, ("--no-dbus",), environment={"MINE": "1"})
+    assert initctl(daemon, "start", "e") == (0, "e stop/waiting\n", "")
+    daemon.wait_job_log("e", "0022\n/\n")
+    lines = daemon.job_log("e").splitlines()
+    assert "PATH=/usr/local/sbin:/usr/local/bin:/usr/bin:/usr/sbin:/sbin:/bin" in lines
+    names = {line.partition("=")[0] for line in lines[:-2]}
+    # PWD is the shell's own.
+    assert names - {"PWD", "OLDPWD", "SHLVL", "_"} == {"PATH", "TERM", "UPSTART_JOB", "UPSTART_INSTANCE"}
+
+
+def test_d30_d32_directories(system: Launch, place: pathlib.Path) -> None:
+    directory = place / "system"
+    directory.mkdir()
+    daemon = system(None, ("--no-dbus",), confdir=False, environment={"UPSTART_CONFDIR": str(directory / "conf")}, directory=directory)
+    loaded = [line for line in daemon.output.splitlines() if line.startswith("Loading configuration from ")]
+    assert loaded == ["Loading configuration from /etc/init.conf", f"Loading configuration from {daemon.conf}"]
+
+
+def test_d33_environment_wins_over_the_option_for_job_logs(system: Launch, place: pathlib.Path) -> None:
+    daemon = system({"j.conf": "task\nexec echo x\n"}, ("--no-dbus",), environment={"UPSTART_LOGDIR": str(place)})
+    initctl(daemon, "start", "j")
+    eventually((place / "j.log").exists)
+
+
+def test_d55_hangup(system: Launch) -> None:
+    daemon = system(None, ("--no-dbus",))
+    daemon.process.send_signal(signal.SIGHUP)
+    daemon.wait_output("Reloading configuration\nLoading configuration from /etc/init.conf\n")
+
+
+def test_d56_d18_user_signal_without_bus_is_nothing(system: Launch) -> None:
+    daemon = system(None, ("--no-dbus",))
+    daemon.process.send_signal(signal.SIGUSR1)
+    daemon.process.send_signal(signal.SIGHUP)
+    daemon.wait_output("Reloading configuration")
+    assert "Reconnecting" not in daemon.output
+    assert daemon.errors == ""
+
+
+def test_d56_c11_c12_bus_that_is_not_there(system: Launch, place: pathlib.Path) -> None:
+    daemon = system(None, (), environment={"DBUS_SYSTEM_BUS_ADDRESS": f"unix:path={place}/bus"})
+    assert initctl(daemon, "version")[0] == 0
+    assert daemon.errors == ""
+    daemon.process.send_signal(signal.SIGUSR1)
+    daemon.wait_output("Reconnecting to D-Bus system bus\n")
+    daemon.wait_errors("init: Unable to connect to the D-Bus system bus: ")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_terminate_ends_the_jobs_and_the_daemon(system: Launch, number: signal.Signals) -> None:
+    daemon = system({"j.conf": "start on startup\nexec sleep 1000\n"}, ("--no-dbus",))
+    eventually(lambda: initctl(daemon, "status", "j")[1].startswith("j start/running, process "))
+    pid = int(initctl(daemon, "status", "j")[1].rsplit(" ", 1)[1])
+    daemon.process.send_signal(number)
+    assert daemon.wait_end() == 0
+    assert not alive(pid)
+
+
+def test_c5_only_root_may_talk_to_it(system: Launch) -> None:
+    daemon = system({"j.conf": "exec sleep 1000\n"}, ("--no-dbus",))
+    done = subprocess.run(
+        ["nsenter", "-t", str(daemon.pid), "-n", *as_user(12345), sys.executable, "-m", "compat.initctl", "list"], cwd=ROOT, text=True,
+        capture_output=True, timeout=PATIENCE, check=False, env=daemon.environment)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("initctl: ")
+    assert initctl(daemon, "list")[1] == "j stop/waiting\n"
