@@ -38,7 +38,8 @@ class Bench:
     def __init__(self, logs: str) -> None:
         self.at: Dict[type, float] = {}
         self.backend = NativeBackend(
-            self.feed, lambda priority, text: print(text), lambda seconds, callback: None, ProcessDefaults(log_directory=logs, nofile=(1024, 4096)))
+            self.feed, lambda priority, text: print(text), lambda seconds, callback: None,
+            ProcessDefaults(log_directory=logs, nofile=(1024, 4096)))
         self.wake_read, wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         signal.set_wakeup_fd(wake_write)
         signal.signal(signal.SIGCHLD, lambda number, frame: None)

@@ -46,6 +46,7 @@
 #include <pwd.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -57,6 +58,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #define MAGIC 0x31434c55 /* "ULC1" */
@@ -537,6 +539,29 @@ static int execute(char **argv, char **environment)
     }
 }
 
+/* How many requests the server has finished with: in memory that it shares with the processes it makes. */
+static _Atomic uint32_t *finished;
+static uint32_t own_request;
+static pid_t server;
+
+/*
+ * Until the server has closed its copy of STATUS_FD: only then does an exec show as end of file. Nearly
+ * always that was long ago. Otherwise a short process could end before its exec is seen (X28).
+ */
+static void outlast_server(void)
+{
+    /* It may be several requests ahead by now. */
+    for (int i = 0; finished && (int32_t)(atomic_load(finished) - own_request) < 0; i++) {
+        /* If it died its copy is gone too. */
+        if (kill(server, 0) < 0 && errno == ESRCH)
+            return;
+        if (i < 10)
+            sched_yield();
+        else
+            nanosleep(&(struct timespec){ .tv_nsec = 50000 }, NULL);
+    }
+}
+
 /* Does what the specification says, up to the exec. */
 static void __attribute__((noreturn)) become(const char *specification)
 {
@@ -567,6 +592,7 @@ static void __attribute__((noreturn)) become(const char *specification)
     if (command == FALLBACK_ARGV)
         close(SCRIPT_FD_NUMBER);
     char **arguments = strings(command, 1), **environment = strings(ENVIRONMENT, 0);
+    outlast_server();
     if (given[DEBUG_STOP].data) {
         close(status_fd);
         status_fd = -1;
@@ -603,14 +629,19 @@ static void serve(int socket)
         struct cmsghdr aligned;
     } control;
 
-    for (;;) {
+    server = getpid();
+    finished = mmap(NULL, sizeof *finished, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (finished == MAP_FAILED)
+        _exit(255);
+    for (own_request = 1;; own_request++) {
         struct iovec data = { wanted, sizeof wanted };
         struct msghdr message = {
             .msg_iov = &data, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control,
         };
-        ssize_t size = recvmsg(socket, &message, 0);
-        if (size < 0 && errno == EINTR)
-            continue;
+        ssize_t size;
+        do
+            size = recvmsg(socket, &message, 0);
+        while (size < 0 && errno == EINTR);
         if (size <= 0)
             _exit(0);
         int got[MOST_PASSED], count = 0;
@@ -644,6 +675,7 @@ static void serve(int socket)
         }
         for (int i = 0; i < count; i++)
             close(got[i]);
+        atomic_store(finished, own_request);
         if (pid < 0) {
             reply = (int32_t)pid;
             if (send(socket, &reply, sizeof reply, MSG_NOSIGNAL) != sizeof reply)

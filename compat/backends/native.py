@@ -55,7 +55,7 @@ LAUNCHER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "upstart-com
 
 # What may be different the next second. Anything else is as wrong then as now.
 _NO_DESCRIPTORS = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
-_TEMPORARY = (*_NO_DESCRIPTORS, errno.EAGAIN, errno.ETXTBSY)
+_TEMPORARY = (*_NO_DESCRIPTORS, errno.EAGAIN, errno.ETXTBSY, errno.ENOBUFS, errno.ETOOMANYREFS)
 
 _SCRIPT_FD = 9
 _WAIT_FLAGS = os.WNOHANG | os.WUNTRACED | os.WCONTINUED | 0x40000000  # __WALL
