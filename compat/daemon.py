@@ -40,6 +40,10 @@ _PR_SET_CHILD_SUBREAPER = 36
 #: What PID 1 under Upstart has, and so what every system job expects (D40, X18).
 _SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/bin:/usr/sbin:/sbin:/bin"
 _UNREAD_LOG_RETRY = 0.2
+#: Turns in a row that leave events over, before each is followed by a pause of so many seconds. No boot
+#: needs as many.
+_PATIENT_TURNS = 200
+_RUNAWAY_PAUSE = 0.02
 
 
 class Daemon:
@@ -55,6 +59,7 @@ class Daemon:
         self._system_mode = not (self.user_mode or self._session_bus)
         self._log_lines = Log(options.log_priority, environment)
         self._flush_due = False
+        self._full_turns = 0
         self._loop = MainLoop(self._on_error)
         if self._system_mode:
             self._environment["PATH"] = _SYSTEM_PATH
@@ -91,7 +96,7 @@ class Daemon:
         self._watch_signals()
         self._loop.add_reader(self._backend.fileno(), self._backend.dispatch)
         self._loop.children = self._backend.reap
-        self._loop.events = self._supervisor.poll
+        self._loop.events = self._poll_events
         try:
             self._watcher.start()
         except Exception as error:
@@ -122,6 +127,18 @@ class Daemon:
             self._backend.close()
             self._log_lines.flush()
         return 0
+
+    def _poll_events(self) -> bool:
+        """Work off events; whether the next turn is to follow at once."""
+        if not self._supervisor.poll():
+            self._full_turns = 0
+            return False
+        self._full_turns += 1
+        if self._full_turns < _PATIENT_TURNS:
+            return True
+        # Jobs that trigger each other for ever (E90): not with all of the processor, and clients can read.
+        self._loop.later(_RUNAWAY_PAUSE, lambda: None)
+        return False
 
     def _process_defaults(self, inherit: bool, nofile: Tuple[int, int]) -> ProcessDefaults:
         options = self._options
@@ -255,6 +272,7 @@ class Daemon:
 
     def _flush_log(self) -> None:
         self._flush_due = False
+        self._full_turns = 0
         self._log_lines.flush()
         self._flush_later()
 

@@ -17,11 +17,10 @@ from .engine.actions import ERROR
 from .engine.engine import Engine
 from .engine.inputs import PollEvents, ProcessSpawned, ProcessSpawnFailed, SignalNotSent, TimerFired
 
-#: How long, in seconds, and how often at the most one turn of the loop polls the event queue (E90).
-#: Upstream polls until nothing is left (E84), and any boot is done in less. Jobs that trigger each other
-#: for ever must leave time for calls, and for clients to read their signals.
-_POLL_SECONDS = 0.1
-_POLLS = 200
+#: Polls in one turn of the loop, of delivery.VISITS_PER_POLL visits each (E90). Upstream polls until
+#: nothing is left (E84), and so does this in nearly every turn; but calls wait for the turn to end, and
+#: a turn sends signals that clients have to read.
+_POLLS_PER_TURN = 10
 
 
 class Cancellable(Protocol):
@@ -79,13 +78,10 @@ class Supervisor:
 
     def poll(self) -> bool:
         """Work through the event queue; whether some is left for the next turn (E84, E90)."""
-        end = self._clock() + _POLL_SECONDS
-        for _ in range(_POLLS):
+        for _ in range(_POLLS_PER_TURN):
             if not self.engine.has_work():
                 return False
             self.feed(PollEvents())
-            if self._clock() > end:
-                break
         return self.engine.has_work()
 
     def _perform(self, todo: List[Any]) -> None:

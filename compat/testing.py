@@ -29,7 +29,7 @@ from .supervisor import Supervisor
 
 _LETTERS = "DIMWEF"
 #: Turns with more events than one turn may handle, after which a machine is not expected to come to rest.
-_FULL_TURNS = 500
+_FULL_TURNS = 100
 
 __all__ = ["Call", "ParseError", "SimulatedMachine", "SimulatedProcess"]
 
