@@ -65,6 +65,18 @@ class PrivateServer:
             return False
         return True
 
+    def heard(self, connection: Any) -> None:
+        """A call came from a peer: libdbus lets it through only once the peer is authenticated."""
+        peer = self._peers.get(connection)
+        if peer is not None and not peer.authenticated:
+            self._authenticated(peer)
+
+    @staticmethod
+    def _authenticated(peer: _Peer) -> None:
+        peer.authenticated = True
+        # An idle client must not cost a wake-up half a minute later.
+        peer.deadline.cancel()
+
     @property
     def open(self) -> bool:
         """Whether any private connection is open."""
@@ -77,9 +89,9 @@ class PrivateServer:
                 continue
             if not peer.authenticated:
                 # Sent before, it would wait in the queue of somebody who perhaps never is.
-                peer.authenticated = bool(connection.get_is_authenticated())
-                if not peer.authenticated:
+                if not connection.get_is_authenticated():
                     continue
+                self._authenticated(peer)
             connection.send_message(message)
             peer.behind += 1
             if not peer.behind % _CHECK_EVERY:

@@ -154,7 +154,10 @@ class Control:
                 self._on_disconnected(connection)
             return NOT_YET_HANDLED
         callers = self._callers.get(connection)
-        if callers is None or not callers.must_wait(message.get_sender(), message):
+        if callers is None:
+            self._server.heard(connection)
+            self._serve(connection, message, None)
+        elif not callers.must_wait(message.get_sender(), message):
             self._serve(connection, message, None)
         return HANDLED
 
