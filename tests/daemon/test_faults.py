@@ -17,6 +17,8 @@ from tests.daemon.conftest import Launch
 from tests.daemon.running import MANAGER, Daemon, Failed, U, after, alive, as_user, eventually, process_status
 
 IS_ROOT = os.getuid() == 0
+#: Not in the module before Python 3.10.
+F_SETPIPE_SZ = 1031
 SLEEP = "exec sleep 1000\n"
 
 
@@ -184,7 +186,7 @@ def test_job_whose_output_never_ends_does_not_hold_up_calls(launch: Launch) -> N
 def test_daemon_s_own_output_is_a_full_pipe_that_nobody_reads(launch: Launch) -> None:
     reader, writer = os.pipe()
     try:
-        fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, 4096)
+        fcntl.fcntl(writer, F_SETPIPE_SZ, 4096)
         os.set_blocking(writer, False)
         os.write(writer, b"." * 4096)
         os.set_blocking(writer, True)

@@ -11,6 +11,9 @@ import pytest
 from compat.engine.actions import DEBUG, ERROR, FATAL, INFO, MESSAGE, WARN
 from compat.log import PRIORITY_NAMES, Log
 
+#: Not in the module before Python 3.10.
+F_GETPIPE_SZ = 1032
+
 
 class Pipe:
     def __init__(self) -> None:
@@ -31,7 +34,7 @@ class Pipe:
 
     def fill(self, leave: int = 0) -> None:
         """Fill it but for ``leave`` bytes."""
-        size = fcntl.fcntl(self.writer, fcntl.F_GETPIPE_SZ)
+        size = fcntl.fcntl(self.writer, F_GETPIPE_SZ)
         os.write(self.writer, b"." * (size - leave))
 
     def close(self) -> None:
