@@ -110,7 +110,7 @@ class Bench:
                     samples.append(time.monotonic() - begin)
                     whole.append(session.ready_after + samples[-1])
                 # Those of the others with 1,000 services are measured where their commands are.
-                if count == 200 and number < 3:
+                if count == 200 and number < 2:
                     for peer in installed():
                         with peer({f"job{job}": SLEEP for job in range(count)}) as running:
                             peers[peer.name].append(running.up_after)
@@ -183,7 +183,7 @@ class Bench:
                     ours["list"].append(command([*initctl, "list"]))
                     ours["stop"].append(command([*initctl, "stop", "job7"]))
                     ours["start"].append(command([*initctl, "start", "job7"]))
-                if number < self.rounds(1, 3):
+                if number < self.rounds(1, 2):
                     for peer in peers:
                         theirs["status"][peer.name].append(peer.run(peer.act("status", "job7")))
                         theirs["list"][peer.name].append(peer.run(peer.listing()))
@@ -225,7 +225,7 @@ class Bench:
         for peer in installed():
             with peer({"phoenix": f"{self.stamp} {seen.path}"}) as running:
                 seen.next()
-                for _ in range(self.rounds(1, 3)):
+                for _ in range(self.rounds(1, 2)):
                     # Those that doubt a service in its first second do not any more.
                     time.sleep(1.3)
                     begin = time.monotonic()

@@ -50,12 +50,14 @@ class Session:
             (self.directory / "conf" / f"{name}.conf").write_text(text)
         self.log = os.open(self.directory / "daemon.log", os.O_WRONLY | os.O_CREAT, 0o644)
         self.environment = {**os.environ, "XDG_RUNTIME_DIR": str(self.directory / "run"), "PYTHONPATH": str(ROOT)}
+        # Without compiled modules it is the compiler that would be measured.
+        self.environment.pop("PYTHONDONTWRITEBYTECODE", None)
         limit = ["prlimit", f"--nofile={nofile}:"] if nofile else []
         begin = time.monotonic()
         self.process = subprocess.Popen(
             [*limit, sys.executable, *self.program, "--user", "--no-startup-event", "--confdir", str(self.directory / "conf"),
              "--logdir", str(self.directory / "log"), *options],
-            env=self.environment, stdout=self.log, stderr=self.log, stdin=subprocess.DEVNULL)
+            env=self.environment, cwd=str(self.directory), stdout=self.log, stderr=self.log, stdin=subprocess.DEVNULL)
         self.address = f"unix:abstract=/com/ubuntu/upstart-session/{os.getuid()}/{self.process.pid}"
         self.environment["UPSTART_SESSION"] = self.address
         self.connection = self._connect()

@@ -10,6 +10,8 @@ import os
 import select
 from typing import Optional
 
+from .descriptor_reserve import in_reserve
+
 
 def _start_time(pid: int) -> Optional[bytes]:
     """When the process started, in ticks since boot; None if there is none."""
@@ -43,6 +45,10 @@ class Identity:
         except OSError:
             # ENOSYS, EPERM in some containers, EMFILE; or it is gone, which the start time says as well.
             self._started = _start_time(pid)
+        else:
+            if in_reserve(self._pidfd):
+                self.close()
+                self._started = _start_time(pid)
 
     def holds(self) -> bool:
         """Whether the process lives, or has ended and waits for our own waitpid."""

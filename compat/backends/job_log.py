@@ -10,6 +10,9 @@ losing anything.
 Data goes to the file as it comes. Only what cannot be written is kept, bounded (X121). What a process
 of the early boot leaves unwritten, because the disk is still read-only, moves to the one ``HeldOutput``
 until NotifyDiskWriteable (X127, X128).
+
+Where only the last descriptors are left (descriptor_reserve.py) a log file is not opened before the
+process has ended, and then it is closed again at once.
 """
 from __future__ import annotations
 
@@ -18,6 +21,7 @@ import os
 from typing import Callable, List, Optional
 
 from ..engine.actions import DEBUG, WARN
+from .descriptor_reserve import exhausted, in_reserve
 from .protocol import Log
 
 #: Most that is kept of one process's output while it cannot be written (X121).
@@ -93,7 +97,7 @@ class JobLog:
     ``master`` is the descriptor to watch, -1 once it is closed. ``path`` is where the log file goes.
     """
 
-    __slots__ = ("_file", "_held", "_hung_up", "_is_held", "_kept", "_log", "_open_error", "_raw_path", "master", "path")
+    __slots__ = ("_ended", "_file", "_held", "_hung_up", "_is_held", "_kept", "_log", "_open_error", "_raw_path", "master", "path")
 
     def __init__(self, path: str, master: int, log: Log, held: Optional[HeldOutput]) -> None:
         self.path = path
@@ -106,6 +110,7 @@ class JobLog:
         self._open_error = 0
         self._hung_up = False
         self._is_held = False
+        self._ended = False
 
     @classmethod
     def create(cls, path: str, log: Log, held: Optional[HeldOutput] = None) -> JobLog:
@@ -149,6 +154,7 @@ class JobLog:
         """
         if self.master < 0:
             return True
+        self._ended = True
         self._drain()
         if not self._hung_up:
             self._log(DEBUG, f"Process associated with log leaked a file descriptor {self.path}")
@@ -258,6 +264,9 @@ class JobLog:
         umask = os.umask(0)
         try:
             self._file = os.open(self._raw_path, _OPEN_FLAGS, 0o640)
+            if not self._ended and in_reserve(self._file):
+                self._close_file()
+                raise exhausted()
         except OSError as error:
             self._open_error = error.errno or 0
             raise

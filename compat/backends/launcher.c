@@ -17,8 +17,10 @@
  * one end of a SOCK_SEQPACKET socket. A request is i32 numbers and as many descriptors (SCM_RIGHTS):
  * the numbers that these are to have in the process; the first one is the specification. The process is
  * made with CLONE_PARENT: it is the daemon's child, not the server's. It puts itself into a session of
- * its own and sends its pid, an i32; if it cannot be made the server sends the errno, negated. The
- * server ends when the daemon's end of the socket is closed.
+ * its own, gives the descriptors their numbers and sends its pid, an i32. If the process cannot be made
+ * or the numbers cannot be had, the errno is sent instead, negated. A process that cannot send its pid,
+ * because the daemon has given up the socket, ends: nobody would know of it. The server ends when the
+ * daemon's end of the socket is closed.
  *
  * The specification: numbers are in the byte order of the machine.
  *
@@ -550,8 +552,8 @@ static pid_t server;
  */
 static void outlast_server(void)
 {
-    /* It may be several requests ahead by now. */
-    for (int i = 0; finished && (int32_t)(atomic_load(finished) - own_request) < 0; i++) {
+    /* It may be several requests ahead by now. Not for ever (10 s): it may have been stopped just then. */
+    for (int i = 0; i < 100000 && finished && (int32_t)(atomic_load(finished) - own_request) < 0; i++) {
         /* If it died its copy is gone too. */
         if (kill(server, 0) < 0 && errno == ESRCH)
             return;
@@ -606,19 +608,26 @@ static void __attribute__((noreturn)) become(const char *specification)
 
 /* -- serving -------------------------------------------------------------------------------------------------- */
 
-/* Gives each descriptor the number that it is to have. */
-static void place(int *got, const int32_t *wanted, int count)
+/* Gives each descriptor the number that it is to have, and the socket another one if need be. 0, or the errno. */
+static int place(int *got, const int32_t *wanted, int count, int *socket)
 {
     for (int i = 0; i < count; i++) {
         if (got[i] == wanted[i])
             continue;
+        if (*socket == wanted[i]) {
+            int moved = dup(*socket);
+            if (moved < 0)
+                return errno;
+            *socket = moved;
+        }
         for (int j = i + 1; j < count; j++)
             if (got[j] == wanted[i] && (got[j] = dup(got[j])) < 0)
-                _exit(255);
+                return errno;
         if (dup2(got[i], wanted[i]) < 0)
-            _exit(255);
+            return errno == EBADF ? EMFILE : errno;
         close(got[i]);
     }
+    return 0;
 }
 
 static void serve(int socket)
@@ -664,11 +673,11 @@ static void serve(int socket)
         if (pid == 0) {
             /* Before anybody can ask for the group of this pid. */
             setsid();
-            reply = (int32_t)getpid();
-            if (send(socket, &reply, sizeof reply, MSG_NOSIGNAL) != sizeof reply)
+            int error = place(got, wanted, count, &socket);
+            reply = error ? -error : (int32_t)getpid();
+            if (send(socket, &reply, sizeof reply, MSG_NOSIGNAL) != sizeof reply || error)
                 _exit(255);
             close(socket);
-            place(got, wanted, count);
             char specification[16];
             snprintf(specification, sizeof specification, "%d", (int)wanted[0]);
             become(specification);

@@ -39,6 +39,7 @@ from ..engine.inputs import (
 from ..parser.definition import MAIN, PROCESS_NAMES, JobDefinition
 from . import apparmor, process_spec, spawn_errors
 from .command import Command, as_bytes, command_of
+from .descriptor_reserve import exhausted, in_reserve
 from .identity import Identity
 from .job_log import HeldOutput, JobLog, log_path
 from .launch_server import LaunchServer
@@ -179,6 +180,8 @@ class NativeBackend:
             answer_fd, their_answer = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
             ours.append(answer_fd)
             theirs.append(their_answer)
+            if in_reserve(answer_fd):
+                raise exhausted()
             self._epoll.register(answer_fd, select.EPOLLIN)
             spec = ProcessSpec()
             feed = None

@@ -11,7 +11,7 @@ from typing import Any, List, Sequence
 
 import pytest
 
-from compat.backends import launch_server
+from compat.backends import descriptor_reserve, launch_server
 from compat.backends.launch_server import LaunchServer
 from compat.backends.native import ATTEMPTS, LAUNCHER
 from compat.backends.spawn_errors import ANSWER
@@ -108,8 +108,9 @@ def test_a_failed_attempt_leaves_no_descriptor(host: Host, refusals: List[int]) 
     assert os.listdir("/proc/self/fd") == before
 
 
-def test_x33_no_descriptors_left(host: Host) -> None:
+def test_x33_no_descriptors_left(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     """Backs off, says so, and starts the job when there is room again; its log is not given up for that."""
+    monkeypatch.setattr(descriptor_reserve, "RESERVE", 0)
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     most = max(map(int, os.listdir("/proc/self/fd"))) + 1
     plugs: List[int] = []
@@ -172,8 +173,8 @@ def test_a_launch_server_that_died_is_started_again(host: Host) -> None:
     assert host.lines == []
 
 
-def test_a_launch_server_that_does_not_answer_is_killed(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(launch_server, "_PATIENCE", 0.2)
+def test_a_launch_server_that_does_not_answer_is_killed(host: Host) -> None:
+    host.backend._server = LaunchServer(LAUNCHER, patience=2.0)
     host.output("exec echo warm")
     server = server_of(host)
     os.kill(server, signal.SIGSTOP)
