@@ -126,3 +126,53 @@ def test_c5_only_root_may_talk_to_it(system: Launch) -> None:
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.startswith("initctl: ")
     assert initctl(daemon, "list")[1] == "j stop/waiting\n"
+
+
+def _beside(daemon: Daemon, *more: str) -> tuple[str, ...]:
+    """A command prefix: in the same network namespace."""
+    return "nsenter", "-t", str(daemon.pid), "-n", *more
+
+
+def test_a_second_daemon_is_refused(system: Launch, launch: Launch, place: pathlib.Path) -> None:
+    jobs = {"once.conf": f"start on startup\ntask\nexec sh -c 'echo x >> {place}/once'\n", "j.conf": "start on startup\nexec sleep 1000\n"}
+    first = system(jobs, ("--no-dbus",))
+    eventually((place / "once").exists)
+    eventually(lambda: initctl(first, "status", "j")[1].startswith("j start/running, process "))
+    running = initctl(first, "status", "j")
+    for _ in range(2):
+        second = launch(jobs, ("--no-dbus",), mode="", prefix=_beside(first), wait=False)
+        assert second.wait_end() == 1
+        assert second.errors.endswith("init: Another daemon is running already\n")
+        assert "Traceback" not in second.errors
+    # Nothing was run twice, and the first noticed nothing.
+    assert initctl(first, "status", "j") == running
+    assert (place / "once").read_text() == "x\n"
+    assert first.process.poll() is None
+    assert first.errors == ""
+
+
+def test_where_a_daemon_was_killed_the_next_one_starts(system: Launch, launch: Launch) -> None:
+    first = system(None, ("--no-dbus",))
+    with subprocess.Popen(_beside(first, "sleep", "1000")) as holder:
+        try:
+            eventually(lambda: os.stat(f"/proc/{holder.pid}/ns/net").st_ino == os.stat(f"/proc/{first.pid}/ns/net").st_ino)
+            first.process.kill()
+            first.process.wait()
+            second = launch({"j.conf": "exec sleep 1000\n"}, ("--no-dbus",), mode="", wait=False,
+                            prefix=("nsenter", "-t", str(holder.pid), "-n"))
+            eventually(lambda: "/com/ubuntu/upstart\n" in _listeners(second) or second.process.poll() is not None)
+            assert initctl(second, "list") == (0, "j stop/waiting\n", "")
+            assert "Another daemon" not in second.errors
+        finally:
+            holder.kill()
+
+
+def test_a_daemon_that_is_pid_1_goes_on_without_the_socket(system: Launch, launch: Launch) -> None:
+    """Who else should run the jobs of that container?"""
+    first = system(None, ("--no-dbus",))
+    second = launch({"j.conf": "start on startup\nexec sh -c 'echo up; exec sleep 1000'\n"}, ("--no-dbus",), mode="",
+                    prefix=_beside(first, "unshare", "-p", "-f", "--mount-proc", "--kill-child"), wait=False)
+    second.wait_job_log("j", "up\n")
+    assert second.process.poll() is None
+    assert "init: Unable to listen for private connections" in second.errors
+    assert "Another daemon" not in second.errors
