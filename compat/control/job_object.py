@@ -1,11 +1,11 @@
 """Class objects: interface com.ubuntu.Upstart0_6.Job (C54-C66)."""
 from __future__ import annotations
 
-from typing import Any, Callable, List, Optional, Tuple
+from typing import Any, Callable, List, Tuple
 
 from ..engine import inputs
 from ..engine.view import EngineView, JobView, Refused
-from ..parser.definition import And, Condition, Match
+from ..parser.notation import to_postfix
 from .calls import Call, PendingCalls
 from .interfaces import Interface, Method, Property, Signal
 from .paths import instance_path
@@ -36,8 +36,8 @@ class JobObject:
             Property("description", "s", lambda job: job.definition.description or ""),
             Property("author", "s", lambda job: job.definition.author or ""),
             Property("version", "s", lambda job: job.definition.version or ""),
-            Property("start_on", "aas", lambda job: reverse_polish(job.definition.start_on)),
-            Property("stop_on", "aas", lambda job: reverse_polish(job.definition.stop_on)),
+            Property("start_on", "aas", lambda job: to_postfix(job.definition.start_on)),
+            Property("stop_on", "aas", lambda job: to_postfix(job.definition.stop_on)),
             Property("emits", "as", lambda job: list(job.definition.emits)),
             Property("usage", "s", lambda job: job.definition.usage or ""),
         ), (
@@ -70,19 +70,3 @@ class JobObject:
 
     def _check_modify(self, call: Call, job: JobView) -> None:
         self._check(call, f"You do not have permission to modify job: {job.name}")
-
-
-def reverse_polish(condition: Optional[Condition]) -> List[List[str]]:
-    """A condition in reverse Polish order, one list a node (C65)."""
-    # Built operator, right, left and then reversed: no recursion, so depth does not matter.
-    nodes: List[List[str]] = []
-    todo: List[Condition] = [] if condition is None else [condition]
-    while todo:
-        node = todo.pop()
-        if isinstance(node, Match):
-            nodes.append([node.event, *node.args])
-        else:
-            nodes.append(["/AND" if isinstance(node, And) else "/OR"])
-            todo += (node.left, node.right)
-    nodes.reverse()
-    return nodes

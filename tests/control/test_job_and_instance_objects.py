@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from compat.control.job_object import reverse_polish
 from compat.engine import actions, inputs
 from compat.parser.definition import And, JobDefinition, Match, Or
+from compat.parser.notation import to_postfix
 from tests.control.client import INSTANCE, JOB, MANAGER, PROPERTIES, Client, E, Failed
 from tests.control.service_process import Service
 
@@ -28,12 +28,12 @@ def refusal(client: Client, *call: Any) -> tuple[str, str]:
 
 
 def test_c65_reverse_polish() -> None:
-    assert reverse_polish(CONDITION) == REVERSED
-    assert reverse_polish(None) == []
+    assert to_postfix(CONDITION) == REVERSED
+    assert to_postfix(None) == []
     deep: Any = Match("e")
     for _ in range(5000):
         deep = And(deep, Match("f"))
-    assert len(reverse_polish(deep)) == 10001
+    assert len(to_postfix(deep)) == 10001
 
 
 def test_class_properties(service: Service, client: Client) -> None:
