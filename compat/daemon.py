@@ -272,7 +272,6 @@ class Daemon:
 
     def _flush_log(self) -> None:
         self._flush_due = False
-        self._full_turns = 0
         self._log_lines.flush()
         self._flush_later()
 
