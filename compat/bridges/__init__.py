@@ -1,0 +1,1 @@
+"""Programs that turn what happens on a host into events (chapter 6)."""
