@@ -145,6 +145,7 @@ def _spawned(core: Core, instance: Instance, slot: int, happened: inputs.Process
     if process is not None:
         process.pid = happened.pid
     core.info(_line(instance, slot))
+    lifecycle.process_spawned(core, instance, slot)
 
 
 def _executed(core: Core, instance: Instance, slot: int, happened: inputs.ProcessExecuted) -> None:

@@ -112,7 +112,7 @@ def test_x87_many_ends_in_one_turn(make_host: MakeHost) -> None:
     for spawn in spawns:
         os.kill(host.pids[spawn], signal.SIGKILL)
     host.run(lambda: all(host.saw(ProcessEnded(spawn, 9 << 8)) for spawn in spawns))
-    assert not host.backend._processes and not host.backend._by_pid and not host.backend._readers
+    assert not host.backend._processes and not host.backend._by_pid and not host.backend._setup._readers
 
 
 def test_x87_more_than_one_turn_can_take_goes_on_in_the_next(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
