@@ -11,6 +11,7 @@ from . import UPSTART_VERSION
 from .engine.actions import DEBUG, ERROR, INFO, MESSAGE
 
 _CONSOLES = ("none", "output", "owner", "log")
+_BACKENDS = ("auto", "native", "systemd")
 
 _HELP = """\
 Usage: upstart-compat [OPTION]...
@@ -21,6 +22,7 @@ Options:
       --prepend-confdir=DIR   directory of job files with priority over all others
       --append-confdir=DIR    directory of job files that all others have priority over
       --default-console=VALUE console of jobs that do not say: none, output, owner or log
+      --backend=VALUE         who runs the jobs' processes: native, systemd, or auto, the default
       --logdir=DIR            directory of the jobs' output
       --no-log                do not keep the output of jobs
       --no-startup-event      do not emit an event at start
@@ -44,7 +46,8 @@ This is free software under the Apache License 2.0; there is NO WARRANTY.
 
 _FLAGS = {"--no-log", "--chroot-sessions", "--no-startup-event", "--no-dbus", "--no-inherit-env", "--session", "--user",
           "--no-cgroups", "--quiet", "--verbose", "--debug", "--help", "--version"}
-_WITH_VALUE = {"--confdir", "--prepend-confdir", "--append-confdir", "--default-console", "--logdir", "--startup-event"}
+_WITH_VALUE = {"--confdir", "--prepend-confdir", "--append-confdir", "--default-console", "--logdir", "--startup-event",
+               "--backend"}
 
 
 class UsageError(Exception):
@@ -71,6 +74,7 @@ class Options:
         self.prepend_confdirs: List[str] = []
         self.append_confdirs: List[str] = []
         self.default_console = "log"
+        self.backend = "auto"
         self.logdir: Optional[str] = None
         self.startup_event: Optional[str] = "startup"
         self.log_priority = MESSAGE
@@ -115,6 +119,10 @@ def parse(arguments: Sequence[str]) -> Options:
             options.logdir = value
         elif name == "--startup-event":
             startup_event = value
+        elif name == "--backend":
+            if value not in _BACKENDS:
+                raise UsageError(f"init: invalid backend specified: {value}\n")
+            options.backend = value
         elif value in _CONSOLES:
             options.default_console = value
         else:
