@@ -11,10 +11,12 @@ connection is gone, as when systemd executes itself anew, ``lost`` is called onc
 """
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
+import signal
 from functools import partial
-from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, Iterator, List, Optional, Sequence, Tuple
 
 from .unit_properties import Property
 
@@ -34,6 +36,7 @@ _GONE = (errno.ENOTCONN, errno.ECONNRESET, errno.EPIPE, errno.ESHUTDOWN, errno.E
 # Empty messages in a row after which there is nothing more to read: sd-bus shows its own doings as empty ones.
 _EMPTY_ENOUGH = 3
 _SIGNAL = 4
+_ALL_SIGNALS = frozenset(range(1, signal.NSIG)) - {signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGABRT}
 _MOST_MESSAGES = 1000
 
 Changed = Callable[[bytes, Dict[bytes, Any]], None]
@@ -111,7 +114,8 @@ class SystemdConnection:
 
     def _begin(self, bus: Any) -> None:
         try:
-            bus.open()
+            with _uninterrupted():
+                bus.open()
         except self._failure as error:
             raise _error_of(error) from None
         self._descriptor = os.dup(bus.get_fd())
@@ -181,7 +185,8 @@ class SystemdConnection:
         if self._bus is None:
             raise SystemdError(errno.ENOTCONN, "no connection to systemd")
         try:
-            return self._bus.call_method(name, path, interface, method, arguments).body
+            with _uninterrupted():
+                return self._bus.call_method(name, path, interface, method, arguments).body
         except self._failure as error:
             raise self._explained(error) from None
 
@@ -208,7 +213,8 @@ class SystemdConnection:
         if self._bus is None:
             raise SystemdError(errno.ENOTCONN, "no connection to systemd")
         try:
-            return self._bus.get_property(_NAME, path, interface, name, signature)
+            with _uninterrupted():
+                return self._bus.get_property(_NAME, path, interface, name, signature)
         except self._failure as error:
             raise self._explained(error) from None
 
@@ -313,6 +319,16 @@ class SystemdConnection:
         if body[0] == _NAME:
             # Another systemd, or none: what it says of our units has to be asked for anew.
             self._gone()
+
+
+@contextlib.contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """sd-bus gives up a call when a signal comes, and nobody would know what became of it."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _ALL_SIGNALS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _error_of(failure: Any) -> SystemdError:
