@@ -224,11 +224,10 @@ def _condition(value: Any) -> Condition:
             words = [_str(word) for word in node]
             stack.append(Match(words[0], tuple(words[1:])))
             continue
-        operator = {"and": And, "or": Or}.get(_str(node))
-        if operator is None or len(stack) < 2:
+        if _str(node) not in ("and", "or") or len(stack) < 2:
             raise RecordError("not a condition")
         right, left = stack.pop(), stack.pop()
-        stack.append(operator(left, right))
+        stack.append(And(left, right) if node == "and" else Or(left, right))
     if len(stack) != 1:
         raise RecordError("not a condition")
     return stack[0]
