@@ -18,7 +18,7 @@ from typing import Dict, List, Optional, Tuple
 
 from ..parser.definition import MAIN, POST_START, POST_STOP, PRE_START, PRE_STOP, SECURITY
 from . import states
-from .actions import AdoptProcess, InstanceAdded, SetTimer
+from .actions import AdoptProcess, GoalChanged, InstanceAdded, SetTimer, StateChanged
 from .classes import bring_back
 from .conditions import ConditionState
 from .core import Core
@@ -27,7 +27,7 @@ from .environment import Table
 from .events import Event
 from .inputs import Restore
 from .jobs import Instance, JobClass, Process, place
-from .lifecycle import KILL, block_events, end, process_environment, signal_main, spawn, take_next_state
+from .lifecycle import KILL, SPAWNING_STATES, block_events, end, process_environment, signal_main, spawn, take_next_state
 from .records import InstanceRecord
 from .states import START, STOP
 
@@ -35,9 +35,8 @@ from .states import START, STOP
 _STATE_OF = {
     SECURITY: states.SECURITY, PRE_START: states.PRE_START, MAIN: states.SPAWNED, POST_START: states.POST_START,
     PRE_STOP: states.PRE_STOP, POST_STOP: states.POST_STOP}
-_SLOT_OF = {state: slot for slot, state in _STATE_OF.items()}
-_SPAWNING = (
-    states.SECURITY_SPAWNING, states.PRE_STARTING, states.SPAWNING, states.POST_STARTING, states.PRE_STOPPING, states.POST_STOPPING)
+_SPAWNING = {state: slot for slot, state in SPAWNING_STATES.items()}
+_SLOT_OF = {**_SPAWNING, **{state: slot for slot, state in _STATE_OF.items()}}
 
 
 def restore(core: Core, happened: Restore) -> None:
@@ -72,7 +71,7 @@ def process_never_ran(core: Core, instance: Instance, slot: int) -> None:
     A script that stops the job is wanted for as long as its state waits for it, anything else while
     the job is to run.
     """
-    here = instance.state == _STATE_OF[slot] or slot == MAIN and instance.state in (states.POST_START, states.RUNNING)
+    here = _SLOT_OF.get(instance.state) == slot or slot == MAIN and instance.state in (states.POST_START, states.RUNNING)
     if here and (slot in (PRE_STOP, POST_STOP) or instance.goal == START):
         process = instance.processes[slot]
         if process is not None:
@@ -92,6 +91,8 @@ def _instance(core: Core, job: JobClass, record: InstanceRecord) -> Instance:
     core.out.append(InstanceAdded(job.name, record.name))
     core.changed(instance)
     instance.goal, instance.state = record.goal, record.state
+    core.out.append(GoalChanged(job.name, record.name, record.goal))
+    core.out.append(StateChanged(job.name, record.name, record.state))
     instance.env = dict(record.env)
     instance.start_env, instance.stop_env = _table(record.start_env), _table(record.stop_env)
     instance.failed, instance.failed_process, instance.exit_status = record.failed, record.failed_process, record.exit_status
@@ -151,7 +152,7 @@ def _processes_of(core: Core, instance: Instance, record: InstanceRecord) -> Non
         instance.processes[slot] = process
         core.serial = max(core.serial, known.spawn)
         core.spawns[known.spawn] = (instance.job, instance.name, slot)
-        waits = slot == MAIN and instance.state == states.SPAWNED
+        waits = slot == MAIN and instance.state in (states.SPAWNING, states.SPAWNED)
         core.out.append(AdoptProcess(
             known.spawn, instance.job, instance.name, slot, instance.definition, process_environment(core, instance, slot), instance.fds,
             instance.definition.expect if waits else "none", known.pid, known.handle))
