@@ -69,8 +69,8 @@ class Journal:
         self._handle_of = handle_of
         self._log = log
         self._later = later
-        #: hash of an instance's record as it is in the file
-        self._instances: Dict[Tuple[str, str], int] = {}
+        #: What the file has a record of.
+        self._instances: Set[Tuple[str, str]] = set()
         self._events: Set[int] = set()
         self._definitions: Dict[int, Tuple[int, JobDefinition]] = {}
         self._last_definition = 0
@@ -150,13 +150,14 @@ class Journal:
 
     def _write_anew(self) -> None:
         self._outdated = True
-        self._instances, self._events, self._definitions = {}, set(), {}
+        self._instances, self._events, self._definitions = set(), set(), {}
         self._started_on_record = False
         every = self._engine.everything()
         lines = [_dumps({"format": content.FORMAT, **self._boot}).encode("ascii") + b"\n"]
         instances, every.instances = every.instances, {}
         lines.append(self._line(every))
         for key in instances:
+            # One line each, so that damage to one is not the end of all.
             one = Changes()
             one.instances[key] = None
             lines.append(self._line(one))
@@ -189,22 +190,20 @@ class Journal:
 
     def _line(self, changes: Changes) -> bytes:
         """The line about these changes; empty if the file says it all."""
-        parts: List[str] = []
+        line: Dict[str, Any] = {}
         if self.started and not self._started_on_record:
-            self._started_on_record = True
-            parts.append('"started":true')
+            self._started_on_record = line["started"] = True
         if changes.environment:
-            parts.append('"environment":' + _dumps(self._engine.changed_environment()))
-        events = self._events_of(changes)
-        if events:
-            parts.append('"events":' + _dumps(events))
-        conditions = {name: self._held_by(name) for name in changes.conditions}
-        if conditions:
-            parts.append('"conditions":' + _dumps(conditions))
-        parts += self._instances_of(changes)
-        if not parts:
+            line["environment"] = self._engine.changed_environment()
+        for key, values in (
+                ("events", self._events_of(changes)), ("conditions", {name: self._held_by(name) for name in changes.conditions}),
+                *self._instances_of(changes)):
+            if values:
+                line[key] = values
+        if not line:
             return b""
-        return f'{{"serial":{self._engine.serial},{",".join(parts)}}}\n'.encode("ascii")
+        line["serial"] = self._engine.serial
+        return _dumps(line).encode("ascii") + b"\n"
 
     def _events_of(self, changes: Changes) -> Dict[int, Any]:
         events: Dict[int, Any] = {}
@@ -222,31 +221,24 @@ class Journal:
         job = self._engine.job(name)
         return job.start_on.held_events() if job is not None and job.start_on is not None else []
 
-    def _instances_of(self, changes: Changes) -> List[str]:
+    def _instances_of(self, changes: Changes) -> Tuple[Tuple[str, Dict[Any, Any]], Tuple[str, Dict[Any, Any]]]:
         definitions: Dict[int, Any] = {}
-        instances: Dict[str, List[str]] = {}
+        instances: Dict[str, Dict[str, Any]] = {}
         for key in changes.instances:
             job = self._engine.job(key[0])
             instance = job.instances.get(key[1]) if job is not None else None
-            if instance is None:
-                if self._instances.pop(key, None) is None:
-                    continue
-                text = "null"
-            else:
+            record: Optional[Dict[str, Any]] = None
+            if instance is not None:
                 record = encode_instance(instance, self._handle_of)
                 record["definition"] = self._number_of(instance.definition, definitions)
-                text = _dumps(record)
-                if self._instances.get(key) == hash(text):
-                    continue
-                self._instances[key] = hash(text)
-            instances.setdefault(key[0], []).append(f"{_dumps(key[1])}:{text}")
-        parts = []
-        if definitions:
-            parts.append('"definitions":' + _dumps(definitions))
-        if instances:
-            entries = ",".join(f"{_dumps(job)}:{{{','.join(records)}}}" for job, records in instances.items())
-            parts.append(f'"instances":{{{entries}}}')
-        return parts
+                self._instances.add(key)
+            elif key in self._instances:
+                self._instances.remove(key)
+            else:
+                # It came and went within one input.
+                continue
+            instances.setdefault(key[0], {})[key[1]] = record
+        return ("definitions", definitions), ("instances", instances)
 
     def _number_of(self, definition: JobDefinition, new: Dict[int, Any]) -> int:
         known = self._definitions.get(id(definition))

@@ -11,7 +11,7 @@ class MemoryFile:
     path = "/run/instances.json"
 
     def __init__(self, content: bytes = b"") -> None:
-        self.content = content
+        self.content = bytearray(content)
         self.aside: List[bytes] = []
         self.error: Optional[int] = None
         self.removed = False
@@ -24,7 +24,7 @@ class MemoryFile:
     def read(self) -> bytes:
         if self.error == errno.EIO:
             raise OSError(errno.EIO, "Input/output error")
-        return self.content
+        return bytes(self.content)
 
     def append(self, line: bytes) -> None:
         if self.error is not None:
@@ -35,13 +35,13 @@ class MemoryFile:
     def replace(self, content: bytes) -> None:
         if self.error is not None:
             raise OSError(self.error, "refused")
-        self.content = content
+        self.content = bytearray(content)
         self.replaced += 1
 
     def keep_aside(self) -> str:
-        self.aside.append(self.content)
+        self.aside.append(bytes(self.content))
         return self.path + ".damaged"
 
     def remove(self) -> None:
         self.removed = True
-        self.content = b""
+        self.content = bytearray()

@@ -73,7 +73,7 @@ def state_of(core: Core) -> Dict[str, Any]:
 
 
 def read_again(machine: MortalMachine) -> inputs.Restore:
-    found = content.read(machine.file.content)
+    found = content.read(machine.file.read())
     assert not found.problems
     return found.restore
 
@@ -96,7 +96,7 @@ def test_b204_after_each_input_the_journal_says_all_there_is(run: Run) -> None:
         machine.engine._core.changes = kept
         tracked._write_anew()
         restore = read_again(machine)._replace(serial=machine.engine.serial)
-        assert as_tables(restore) == as_tables(content.read(whole.content).restore)
+        assert as_tables(restore) == as_tables(content.read(whole.read()).restore)
 
 
 @share(60)
