@@ -20,6 +20,7 @@ Options:
       --confdir=DIR           directory of job files, instead of the default ones (may be repeated)
       --prepend-confdir=DIR   directory of job files with priority over all others
       --append-confdir=DIR    directory of job files that all others have priority over
+      --statedir=DIR          directory of what lets running jobs outlive the daemon
       --default-console=VALUE console of jobs that do not say: none, output, owner or log
       --logdir=DIR            directory of the jobs' output
       --no-log                do not keep the output of jobs
@@ -44,7 +45,8 @@ This is free software under the Apache License 2.0; there is NO WARRANTY.
 
 _FLAGS = {"--no-log", "--chroot-sessions", "--no-startup-event", "--no-dbus", "--no-inherit-env", "--session", "--user",
           "--no-cgroups", "--quiet", "--verbose", "--debug", "--help", "--version"}
-_WITH_VALUE = {"--confdir", "--prepend-confdir", "--append-confdir", "--default-console", "--logdir", "--startup-event"}
+_WITH_VALUE = {"--confdir", "--prepend-confdir", "--append-confdir", "--default-console", "--logdir", "--startup-event",
+               "--statedir"}
 
 
 class UsageError(Exception):
@@ -72,6 +74,7 @@ class Options:
         self.append_confdirs: List[str] = []
         self.default_console = "log"
         self.logdir: Optional[str] = None
+        self.statedir: Optional[str] = None
         self.startup_event: Optional[str] = "startup"
         self.log_priority = MESSAGE
         self.flags: Set[str] = set()
@@ -113,6 +116,8 @@ def parse(arguments: Sequence[str]) -> Options:
             options.append_confdirs.append(value)
         elif name == "--logdir":
             options.logdir = value
+        elif name == "--statedir":
+            options.statedir = value
         elif name == "--startup-event":
             startup_event = value
         elif value in _CONSOLES:

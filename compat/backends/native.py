@@ -12,19 +12,22 @@ from __future__ import annotations
 import errno
 import os
 from functools import partial
-from typing import Callable, Dict, NamedTuple, Optional
+from typing import Any, Callable, Dict, NamedTuple, Optional
 
-from ..engine.actions import WARN, DetachTrace, SignalProcess, SpawnProcess
+from ..engine.actions import WARN, AdoptProcess, DetachTrace, SignalProcess, SpawnProcess
 from ..engine.inputs import (
     ProcessContinued,
     ProcessEnded,
+    ProcessLost,
     ProcessSpawned,
     ProcessSpawnFailed,
     ProcessStopped,
     ProcessVanished,
     SignalNotSent,
 )
+from .adoption import Adoption
 from .child_setup import NO_DESCRIPTORS, ChildSetup, Process
+from .descriptor_store import DescriptorStore
 from .identity import Identity
 from .launch_server import LaunchServer
 from .protocol import Feed, Later, Log, ProcessDefaults
@@ -55,22 +58,24 @@ class _Waiting(NamedTuple):
 class NativeBackend:
     """protocol.Backend.
 
-    ``utmp`` is called with the pid of each process that ended (X100); ``launcher`` is the program's path.
+    ``utmp`` is called with the pid of each process that ended (X100); ``launcher`` is the program's path;
+    ``store`` is where the ptys of logs outlive the daemon.
     """
 
     def __init__(self, feed: Feed, log: Log, later: Later, defaults: ProcessDefaults, utmp: Optional[Callable[[int], None]] = None,
-                 launcher: str = LAUNCHER) -> None:
+                 launcher: str = LAUNCHER, store: Optional[DescriptorStore] = None) -> None:
         self._feed = feed
         self._log = log
         self._later = later
         self._utmp = utmp
         self._launcher = launcher
         self._server = LaunchServer(launcher)
-        self._setup = ChildSetup(feed, log, defaults, self._failed)
+        self._setup = ChildSetup(feed, log, defaults, self._failed, store)
         self._processes: Dict[int, Process] = {}
         self._by_pid: Dict[int, Process] = {}
         self._waiting: Dict[int, _Waiting] = {}
         self._tracees = TraceeTable(feed, log, self._on_followed)
+        self._adoption = Adoption(feed, later, self._setup, self.signal, self._take_over, self._lost)
         self._group = os.getpgrp()
 
     # -- starting ------------------------------------------------------------------------------------
@@ -116,7 +121,7 @@ class NativeBackend:
         """One attempt. Raises OSError, and then nothing is left of it."""
         birth = self._setup.prepare(request, trace_me=request.expect in _TRACED)
         try:
-            birth.process.pid = self._server.start(birth.passed)
+            birth.process.exists_as(self._server.start(birth.passed))
         except OSError:
             self._setup.abandon(birth)
             raise
@@ -137,6 +142,27 @@ class NativeBackend:
         self._tracees.forget(process.spawn)
         self._setup.end(process, printed=False)
         self._feed(ProcessSpawnFailed(process.spawn, reason))
+
+    # -- processes of another daemon -----------------------------------------------------------------------
+
+    def adopt(self, request: AdoptProcess) -> None:
+        """Find and follow a process (protocol.Backend.adopt)."""
+        self._adoption.adopt(request)
+
+    def handle(self, spawn: int) -> Optional[Dict[str, Any]]:
+        """What finds it again (protocol.Backend.handle)."""
+        process = self._processes.get(spawn)
+        return process.handle() if process is not None else None
+
+    def _take_over(self, process: Process) -> None:
+        self._processes[process.spawn] = process
+        self._by_pid[process.pid] = process
+
+    def _lost(self, process: Process) -> None:
+        """It ended, and was not our child."""
+        if self._processes.get(process.spawn) is process:
+            self._over(process)
+            self._feed(ProcessLost(process.spawn))
 
     def write_held_output(self) -> None:
         """NotifyDiskWriteable (protocol.Backend.write_held_output)."""
@@ -171,13 +197,16 @@ class NativeBackend:
         self._later(0.0, self.reap)
 
     def _ended(self, process: Process, status: int) -> None:
+        self._over(process)
+        self._feed(ProcessEnded(process.spawn, status))
+
+    def _over(self, process: Process) -> None:
         """In the order of X98."""
         pid = process.pid
         self._forget(process)
         self._setup.end(process)
         if self._utmp is not None:
             self._utmp(pid)
-        self._feed(ProcessEnded(process.spawn, status))
 
     def _on_followed(self, spawn: int, old: int, new: int) -> None:
         process = self._processes.get(spawn)
@@ -188,7 +217,7 @@ class NativeBackend:
         if process.identity is not None:
             process.identity.close()
         process.identity = Identity(new)
-        process.pid = new
+        process.exists_as(new)
         self._by_pid[new] = process
 
     def _forget(self, process: Process) -> None:
@@ -206,7 +235,7 @@ class NativeBackend:
             if request.spawn in self._waiting and request.must_exist:
                 # There is nothing to kill, and what is to be killed need not be started any more.
                 self._give_up(request.spawn, "stopped before it could be started")
-            elif request.must_exist:
+            elif request.must_exist and not self._adoption.postpone(request):
                 self._feed(ProcessVanished(request.spawn))
             return
         if self._by_pid.get(process.pid) is not process or not (process.identity is None or process.identity.holds()):

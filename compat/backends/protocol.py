@@ -26,7 +26,8 @@ class ProcessDefaults(NamedTuple):
     ``console``: none, log, output or owner (X60). ``logging`` False makes ``console log`` act as
     none (X61). ``log_directory`` is None when output has nowhere to go. ``umask`` and ``chdir``:
     X50, X52. ``nofile`` is the (soft, hard) limit that the daemon was started with, given back to
-    jobs because the daemon raises its own. ``debug_stanza``: X149.
+    jobs because the daemon raises its own. ``debug_stanza``: X149. ``passage``: the path of the file of
+    passage.py, None where jobs are not to outlive the daemon.
     """
 
     console: str = "log"
@@ -36,6 +37,7 @@ class ProcessDefaults(NamedTuple):
     chdir: str = "/"
     nofile: Optional[Tuple[int, int]] = None
     debug_stanza: bool = False
+    passage: Optional[str] = None
 
 
 class Backend(Protocol):

@@ -192,6 +192,8 @@ def _spawned(core: Core, instance: Instance, slot: int, happened: inputs.Process
 
 
 def _executed(core: Core, instance: Instance, slot: int, happened: inputs.ProcessExecuted) -> None:
+    # For its handle.
+    core.changed(instance)
     lifecycle.process_executed(core, instance, slot)
 
 

@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import hashlib
 import os
-from typing import Iterable, List, Optional
+from typing import Iterable, List, Optional, Sequence
 
 _FLAGS = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 _READ_SIZE = 1 << 20
@@ -30,7 +31,7 @@ class JournalFile:
     def open(cls, paths: Iterable[str]) -> Optional[JournalFile]:
         """Take the first of these files that no other daemon has; None if all are taken. Raises OSError."""
         for path in paths:
-            os.makedirs(os.path.dirname(path), 0o755, exist_ok=True)
+            os.makedirs(os.path.dirname(path), 0o700, exist_ok=True)
             descriptor = _lock(path)
             if descriptor >= 0:
                 return cls(path, descriptor, os.fstat(descriptor).st_size)
@@ -95,6 +96,18 @@ class JournalFile:
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
+
+
+def paths(directory: str, sources: Optional[Sequence[str]], several: bool) -> List[str]:
+    """Where a daemon with these sources of job files may have its journal, in the order in which to look.
+
+    Daemons with other job files have nothing to do with each other; None stands for the usual ones. Where
+    there may be ``several`` with the same, as with two sessions of one user, each has a file, and a new
+    daemon goes on from the first one that was left behind.
+    """
+    key = "" if sources is None else "-" + hashlib.sha256("\0".join(sources).encode("utf-8", "surrogateescape")).hexdigest()[:12]
+    numbers = ["", *(f"-{number}" for number in range(2, 10))] if several else [""]
+    return [os.path.join(directory, f"instances{key}{number}.json") for number in numbers]
 
 
 def _lock(path: str) -> int:

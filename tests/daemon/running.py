@@ -169,6 +169,8 @@ class Daemon:
             arguments += ["--confdir", str(self.conf)]
         if logdir:
             arguments += ["--logdir", str(self.logs)]
+        if not mode:
+            arguments += ["--statedir", str(self.runtime)]
         parent = os.getpid()
 
         def prepare() -> None:
