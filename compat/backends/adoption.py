@@ -2,7 +2,8 @@
 
 A process is known by its pid and by when it was started. Such a process is not our child, unless the
 daemon was replaced in place: nobody tells us that it stops or goes on, and when it ends, which a pidfd
-shows, its status is not to be had. Where there are no pidfds (Linux before 5.3) it is looked at once a second.
+shows, its status is not to be had, unless it can be traced for it (exit_trace.py). Where there are no pidfds
+(Linux before 5.3) it is looked at once a second.
 
 Three things may still be open when it is found:
 
@@ -20,7 +21,9 @@ from typing import Callable, Dict, List, Optional, Tuple
 
 from ..engine.actions import AdoptProcess, SignalProcess
 from ..engine.inputs import ProcessExecuted, ProcessLost, ProcessNeverRan, ProcessReady, ProcessSpawned, ProcessStopped
+from ..parser.definition import MAIN
 from .child_setup import ChildSetup, Process
+from .exit_trace import ExitTrace
 from .identity import Identity, is_child, is_stopped
 from .job_log import JobLog
 from .protocol import Feed, Later
@@ -31,13 +34,14 @@ _MOST_LOOKS = 100
 
 
 class Adoption:
-    """``taken`` puts a process into the backend's tables; ``lost`` is called when one that is no child of ours ended."""
+    """``taken`` puts a process into the backend's tables; ``lost`` is called when one ended whose status is not known."""
 
-    def __init__(self, feed: Feed, later: Later, setup: ChildSetup, signal_again: Callable[[SignalProcess], None],
+    def __init__(self, feed: Feed, later: Later, setup: ChildSetup, exits: ExitTrace, signal_again: Callable[[SignalProcess], None],
                  taken: Callable[[Process], None], lost: Callable[[Process], None]) -> None:
         self._feed = feed
         self._later = later
         self._setup = setup
+        self._exits = exits
         self._signal_again = signal_again
         self._taken = taken
         self._lost = lost
@@ -85,7 +89,10 @@ class Adoption:
         else:
             process.identity = identity
         self._taken(process)
-        self._follow(process)
+        matters = request.process != MAIN or (request.definition.task and request.expect == "none")
+        # What ended since it was looked at cannot be seized.
+        if not (matters and not child and self._exits.seize(process.pid)):
+            self._follow(process)
         self._feed(ProcessSpawned(spawn, process.pid))
         self._feed(ProcessExecuted(spawn))
         if request.expect in ("fork", "daemon"):

@@ -28,6 +28,7 @@ from ..engine.inputs import (
 from .adoption import Adoption
 from .child_setup import NO_DESCRIPTORS, ChildSetup, Process
 from .descriptor_store import DescriptorStore
+from .exit_trace import ExitTrace
 from .identity import Identity
 from .launch_server import LaunchServer
 from .protocol import Feed, Later, Log, ProcessDefaults
@@ -75,7 +76,8 @@ class NativeBackend:
         self._by_pid: Dict[int, Process] = {}
         self._waiting: Dict[int, _Waiting] = {}
         self._tracees = TraceeTable(feed, log, self._on_followed)
-        self._adoption = Adoption(feed, later, self._setup, self.signal, self._take_over, self._lost)
+        self._exits = ExitTrace()
+        self._adoption = Adoption(feed, later, self._setup, self._exits, self.signal, self._take_over, self._lost)
         self._group = os.getpgrp()
 
     # -- starting ------------------------------------------------------------------------------------
@@ -182,7 +184,7 @@ class NativeBackend:
             process = self._by_pid.get(pid)
             if process is not None and process.answer_fd >= 0:
                 self._setup.read_answer(process)
-            if self._tracees.handle(pid, status):
+            if self._exits.handle(pid, status) or self._tracees.handle(pid, status):
                 continue
             process = self._by_pid.get(pid)
             if process is None:

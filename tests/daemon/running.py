@@ -294,7 +294,8 @@ class Daemon:
         try:
             self.job(name)
         except Failed as error:
-            assert error.name == E + "UnknownJob"
+            if error.name != E + "UnknownJob":
+                raise
             return False
         return True
 
@@ -330,7 +331,8 @@ class Daemon:
                 values = self.client.call(path, PROPERTIES, "GetAll", "s", U + ".Instance")
             except Failed as error:
                 # Gone in the meantime.
-                assert error.name == F + "UnknownMethod"
+                if error.name != F + "UnknownMethod":
+                    raise
                 continue
             found[str(values["name"])] = (str(values["goal"]), str(values["state"]))
         return found
