@@ -39,9 +39,12 @@ class ExitTrace:
         """Deal with one raw waitpid status. False: not one of these, or its end."""
         if pid not in self._pids:
             return False
-        if not os.WIFSTOPPED(status):
+        if os.WIFEXITED(status) or os.WIFSIGNALED(status):
             self._pids.discard(pid)
             return False
+        if not os.WIFSTOPPED(status):
+            # That it goes on is nothing that a tracer has to do something about.
+            return True
         number, event = os.WSTOPSIG(status), status >> 16
         try:
             if event == _EVENT_STOP and number in _STOPPING:

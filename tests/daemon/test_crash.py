@@ -101,6 +101,10 @@ class Course:
         eventually(lambda: daemon.process.poll() is not None or self.try_to(lambda: not daemon.instances("j")), daemon.log)
         (self.directory / "armed").unlink(missing_ok=True)
 
+    def wait_for(self, daemon: Daemon, wanted: list[str]) -> None:
+        """Until exactly these stages ran."""
+        eventually(lambda: stages(daemon) == wanted, lambda: f"{wanted}, but {stages(daemon)}{daemon.log()}")
+
     def try_to(self, what: Callable[[], Any]) -> Any:
         """What becomes of a call to a daemon that may be dead."""
         try:
@@ -129,7 +133,7 @@ def test_b204_killed_at_every_step_of_a_start(launch: Launch, place: pathlib.Pat
             break
         second = again(launch, first, backend, python=MORTAL)
         second.wait_running("j")
-        eventually(lambda: stages(second) == START, lambda: (step, stages(second), second.log()))
+        course.wait_for(second, START)
         assert second.main_pid("j") == mains(second)[0] and alive(second.main_pid("j"))
         second.stop("j")
         second.wait_stopped("j")
