@@ -306,6 +306,9 @@ class ChildSetup:
 
     def give_leave(self, process: Process) -> None:
         """Let the launcher go on: the engine, and whatever it keeps on record, knows the pid by now."""
+        if process.script is not None:
+            # Should the daemon die now, a shell that reads nothing would take that for a script that does nothing.
+            process.script.write()
         if process.answer_fd >= 0:
             try:
                 os.write(process.answer_fd, _LEAVE)

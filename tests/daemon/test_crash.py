@@ -32,8 +32,8 @@ def job(expect: str) -> str:
     scripts = [
         f"{stage} exec sh -c 'echo {stage} $$ >> trace; until test -e go.$$; do sleep 0.01; done'"
         for stage in ("pre-start", "post-start", "pre-stop", "post-stop")]
-    main = "kill -STOP $$; exec sleep 1000" if expect == "stop" else "exec sleep 1000"
-    return "\n".join(["start on startup", "console none", *scripts, f"exec sh -c 'echo main $$ >> trace; {main}'", EXPECTS[expect]])
+    main = ["script", "echo main $$ >> trace", "kill -STOP $$" if expect == "stop" else "", "exec sleep 1000", "end script"]
+    return "\n".join(["start on startup", "console none", *scripts, *main, EXPECTS[expect]])
 
 
 def stages(daemon: Daemon) -> list[str]:
