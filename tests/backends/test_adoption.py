@@ -20,6 +20,10 @@ from .native_host import PATH, Host, exactly, status
 
 MakeHost = Callable[..., Host]
 
+_YAMA = pathlib.Path("/proc/sys/kernel/yama/ptrace_scope")
+needs_trace = pytest.mark.skipif(
+    os.getuid() != 0 and _YAMA.exists() and int(_YAMA.read_text()) > 0, reason="this user may trace nothing but children")
+
 
 class Orphans:
     """Processes that have lost their parent, and are not ours either."""
@@ -98,6 +102,7 @@ def test_b204_what_nobody_knew_of_never_ran(make_host: MakeHost) -> None:
     assert [type(each) for each in host.fed] == [ProcessNeverRan] * 3
 
 
+@needs_trace
 @pytest.mark.parametrize(("script", "expected"), [("exit 0", 0), ("exit 3", 3), ("kill -9 $$", 9 << 8)])
 @pytest.mark.parametrize("process", ["pre-start", "post-start", "pre-stop", "post-stop", "task"])
 def test_x260_scripts_and_tasks_keep_their_status(orphan: Orphans, make_host: MakeHost, tmp_path: pathlib.Path, process: str, script: str,
@@ -114,6 +119,7 @@ def test_x260_scripts_and_tasks_keep_their_status(orphan: Orphans, make_host: Ma
     assert len(host.of(spawn)) == 3
 
 
+@needs_trace
 def test_x260_a_seized_script_gets_its_signals_and_can_be_stopped(orphan: Orphans, make_host: MakeHost, tmp_path: pathlib.Path) -> None:
     pid = orphan(f"trap 'echo usr1 > {tmp_path}/got' USR1; touch {tmp_path}/ready; while :; do sleep 0.01; done")
     wait_for((tmp_path / "ready").exists)

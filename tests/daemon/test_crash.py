@@ -26,6 +26,10 @@ EXPECTS = {"none": "", "stop": "expect stop\n"}
 START = sorted(["pre-start", "main", "post-start"])
 COURSE = sorted([*START, "pre-stop", "post-stop"])
 
+_YAMA = pathlib.Path("/proc/sys/kernel/yama/ptrace_scope")
+needs_trace = pytest.mark.skipif(
+    os.getuid() != 0 and _YAMA.exists() and int(_YAMA.read_text()) > 0, reason="this user may trace nothing but children")
+
 
 def job(expect: str) -> str:
     """Every process notes that it runs. A script then waits for a daemon that knows of that."""
@@ -123,6 +127,7 @@ def backend(request: pytest.FixtureRequest) -> Iterator[tuple[str, ...]]:
     yield BACKENDS[request.param]
 
 
+@needs_trace
 @pytest.mark.parametrize("expect", sorted(EXPECTS))
 def test_b204_killed_at_every_step_of_a_start(launch: Launch, place: pathlib.Path, backend: tuple[str, ...], expect: str) -> None:
     course = Course(launch, place / "course", backend, expect, "start")
@@ -142,6 +147,7 @@ def test_b204_killed_at_every_step_of_a_start(launch: Launch, place: pathlib.Pat
         course.clean(first, second)
 
 
+@needs_trace
 @pytest.mark.parametrize("expect", ["none"])
 def test_b204_killed_at_every_step_of_a_stop(launch: Launch, place: pathlib.Path, backend: tuple[str, ...], expect: str) -> None:
     course = Course(launch, place / "course", backend, expect, "stop")
