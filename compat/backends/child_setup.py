@@ -48,7 +48,7 @@ _LEAVE = b"\0"
 class Process:
     """A process that was started and whose end was not seen yet; ``pid`` is 0 until it is known."""
 
-    __slots__ = ("answer", "answer_fd", "cause", "identity", "label", "log", "name", "pid", "script", "spawn", "started")
+    __slots__ = ("answer", "answer_fd", "cause", "forks", "identity", "label", "log", "name", "pid", "script", "spawn", "started")
 
     def __init__(self, request: Union[SpawnProcess, AdoptProcess], answer_fd: int, log: Optional[JobLog], script: Optional[ScriptFeed],
                  cause: str) -> None:
@@ -65,6 +65,8 @@ class Process:
         self.cause = cause
         #: only for one that is not our own child
         self.identity: Optional[Identity] = None
+        #: how many forks led from the launcher to ``pid``
+        self.forks = 0
         #: when ``pid`` was started, in ticks since boot; empty while that is not known
         self.started = ""
 
@@ -75,7 +77,7 @@ class Process:
 
     def handle(self) -> Optional[Dict[str, Any]]:
         """protocol.Backend.handle."""
-        return {"started": self.started, "executed": self.answer_fd < 0} if self.pid else None
+        return {"started": self.started, "executed": self.answer_fd < 0, "forks": self.forks} if self.pid else None
 
 
 class Birth:

@@ -77,7 +77,7 @@ class NativeBackend:
         self._waiting: Dict[int, _Waiting] = {}
         self._tracees = TraceeTable(feed, log, self._on_followed)
         self._exits = ExitTrace()
-        self._adoption = Adoption(feed, later, self._setup, self._exits, self.signal, self._take_over, self._lost)
+        self._adoption = Adoption(feed, later, self._setup, self._exits, self.signal, self._take_over, self._on_followed, self._lost)
         self._group = os.getpgrp()
 
     # -- starting ------------------------------------------------------------------------------------
@@ -220,6 +220,7 @@ class NativeBackend:
             process.identity.close()
         process.identity = Identity(new)
         process.exists_as(new)
+        process.forks += 1
         self._by_pid[new] = process
 
     def _forget(self, process: Process) -> None:
@@ -277,6 +278,7 @@ class NativeBackend:
         waiting = self._waiting.get(request.spawn)
         if waiting is not None:
             self._waiting[request.spawn] = waiting._replace(request=waiting.request._replace(expect="none"))
+        self._adoption.detach(request.spawn)
         self._tracees.detach(request.spawn)
 
     # -- descriptors -----------------------------------------------------------------------------------------

@@ -12,7 +12,16 @@ import pytest
 
 from compat.backends.identity import start_time
 from compat.engine.actions import AdoptProcess
-from compat.engine.inputs import ProcessEnded, ProcessExecuted, ProcessLost, ProcessNeverRan, ProcessReady, ProcessSpawned, ProcessStopped
+from compat.engine.inputs import (
+    ProcessEnded,
+    ProcessExecuted,
+    ProcessForked,
+    ProcessLost,
+    ProcessNeverRan,
+    ProcessReady,
+    ProcessSpawned,
+    ProcessStopped,
+)
 from compat.parser import parse_job
 from compat.parser.definition import PROCESS_NAMES
 
@@ -51,14 +60,15 @@ def orphan() -> Iterator[Orphans]:
             pass
 
 
-def handle(pid: int, executed: bool = True) -> Dict[str, Any]:
-    return {"started": (start_time(pid) or b"").decode(), "executed": executed}
+def handle(pid: int, executed: bool = True, forks: int = 0) -> Dict[str, Any]:
+    return {"started": (start_time(pid) or b"").decode(), "executed": executed, "forks": forks}
 
 
 def adopt(host: Host, pid: int, known: Optional[Dict[str, Any]], process: str = "main", text: str = "exec x", spawn: int = 7,
           expect: str = "none") -> int:
     definition = parse_job((text if process == "main" else f"{process} exec x").encode())
-    host.backend.adopt(AdoptProcess(spawn, "web", "", PROCESS_NAMES.index(process), definition, (PATH,), (), expect, pid, known))
+    environment = (PATH, f"UPSTART_JOB=web{os.getpid()}", "UPSTART_INSTANCE=")
+    host.backend.adopt(AdoptProcess(spawn, "web", "", PROCESS_NAMES.index(process), definition, environment, (), expect, pid, known))
     return spawn
 
 
@@ -188,13 +198,60 @@ def test_x260_expect_stop_is_seen_before_and_after(orphan: Orphans, make_host: M
     assert host.course(8)[2:] == [exactly(ProcessStopped(8, signal.SIGSTOP))]
 
 
-@pytest.mark.parametrize("expect", ["fork", "daemon"])
-def test_x260_forks_cannot_be_followed_any_more(orphan: Orphans, make_host: MakeHost, expect: str) -> None:
+@pytest.mark.parametrize(("expect", "forks"), [("fork", 1), ("daemon", 2)])
+def test_x260_what_has_forked_enough_is_ready(orphan: Orphans, make_host: MakeHost, expect: str, forks: int) -> None:
     pid = orphan("exec sleep 1000")
-    known = handle(pid)
+    known = handle(pid, forks=forks)
     host = make_host()
     adopt(host, pid, known, expect=expect)
     assert host.course(7)[2:] == [exactly(ProcessReady(7))]
+
+
+#: As ``daemon`` does: the parent ends at once, the child has a session of its own. Its pid is in the file.
+_DAEMONIZE = ("UPSTART_JOB=web%d UPSTART_INSTANCE= setsid sh -c 'echo $$ > %s/new; mv %s/new %s/child; exec sleep 1000' <&- >&- 2>&- & "
+              "exit 0")
+
+
+@pytest.mark.parametrize("expect", ["fork", "daemon"])
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_x260_forks_that_nobody_saw(orphan: Orphans, make_host: MakeHost, tmp_path: pathlib.Path, expect: str, when: str) -> None:
+    pid = orphan(f"until test -e {tmp_path}/go; do sleep 0.01; done; {_DAEMONIZE % (os.getpid(), *[tmp_path] * 3)}")
+    known = handle(pid)
+    host = make_host()
+
+    def let_go() -> None:
+        (tmp_path / "go").touch()
+        wait_for(lambda: (tmp_path / "child").exists() and start_time(pid) is None)
+        orphan.pids.append(int((tmp_path / "child").read_text()))
+
+    if when == "before":
+        let_go()
+    adopt(host, pid, known, expect=expect)
+    assert host.course(7) == [exactly(ProcessSpawned(7, pid)), exactly(ProcessExecuted(7))]
+    if when == "after":
+        let_go()
+    host.run(lambda: host.timers)
+    assert host.fire() == [1.0]
+    child = orphan.pids[-1]
+    assert host.course(7)[2:] == [exactly(ProcessForked(7, child)), exactly(ProcessReady(7))]
+    assert host.backend.handle(7) == handle(child, forks=1)
+    host.kill(7, signal.SIGTERM)
+    host.run(lambda: host.saw(ProcessLost(7)))
+    assert host.fire() == []
+
+
+@pytest.mark.parametrize("given_up", [False, True])
+def test_x260_a_process_that_ends_without_an_heir(orphan: Orphans, make_host: MakeHost, given_up: bool) -> None:
+    pid = orphan("exec sleep 1000")
+    known = handle(pid)
+    host = make_host()
+    adopt(host, pid, known, expect="fork")
+    if given_up:
+        host.detach(7)
+    os.kill(pid, signal.SIGKILL)
+    host.run(lambda: host.timers or len(host.of(7)) > 2)
+    assert host.fire() == ([] if given_up else [1.0])
+    assert host.course(7)[2:] == [exactly(ProcessLost(7))]
 
 
 def test_b204_a_launcher_that_waits_in_vain(orphan: Orphans, make_host: MakeHost, tmp_path: pathlib.Path) -> None:

@@ -204,6 +204,7 @@ def test_b204_two_daemons_at_once_do_not_share_a_journal(system: Launch) -> None
 
 def test_b204_a_state_directory_that_cannot_be_used_is_a_warning(system: Launch, place: pathlib.Path) -> None:
     (place / "file").touch()
-    daemon = system({"j.conf": "start on startup\nconsole none\nexec sleep 1000\n"}, ("--no-dbus", "--statedir", str(place / "file" / "sub")))
+    jobs = {"j.conf": "start on startup\nconsole none\nexec sleep 1000\n"}
+    daemon = system(jobs, ("--no-dbus", "--statedir", str(place / "file" / "sub")))
     daemon.wait_errors(f"Unable to use {place}/file/sub, running jobs would not outlive this daemon: Not a directory")
     eventually(lambda: "j start/running" in initctl(daemon, "status", "j")[1])

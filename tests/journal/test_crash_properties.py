@@ -140,3 +140,22 @@ def test_b204_whenever_the_daemon_dies_the_next_one_goes_on(run: Run, steps: Lis
     for operation in later:
         machine.do(operation)
         check(machine)
+
+
+@share(40)
+@given(runs, st.lists(st.integers(0, 10 ** 6), max_size=6), st.lists(happenings(EVENTS), max_size=5))
+def test_whatever_is_missing_of_the_journal_nothing_breaks(run: Run, lost: List[int], later: List[Tuple[Any, ...]]) -> None:
+    """Records that do not fit together: of an instance without its event, of an event without who holds it, of what is over."""
+    machine = RandomMachine(run)
+    for operation in run.operations:
+        machine.do(operation)
+    lines = machine.file.read().splitlines(keepends=True)
+    for number in lost:
+        if lines:
+            del lines[number % len(lines)]
+    machine.file.content = bytearray(b"".join(lines))
+    machine.restart_daemon()
+    check(machine)
+    for operation in later:
+        machine.do(operation)
+        check(machine)
