@@ -20,8 +20,10 @@ Launch = Callable[..., Daemon]
 
 BACKENDS: dict[str, tuple[str, ...]] = {"native": ()}
 MORTAL = ("-m", "tests.daemon.mortal_daemon")
-#: Kinds of main processes, and what their jobs say besides.
-EXPECTS = {"none": "", "stop": "expect stop\n"}
+#: Values of ``expect``, and scripts that do what they say.
+EXPECTS = {
+    "none": "echo main $$ >> trace\nexec sleep 1000",
+    "stop": "echo main $$ >> trace\nkill -STOP $$\nexec sleep 1000"}
 #: What is to run, once each. A script may be quicker than the main process that was there before it.
 START = sorted(["pre-start", "main", "post-start"])
 COURSE = sorted([*START, "pre-stop", "post-stop"])
@@ -36,8 +38,10 @@ def job(expect: str) -> str:
     scripts = [
         f"{stage} exec sh -c 'echo {stage} $$ >> trace; until test -e go.$$; do sleep 0.01; done'"
         for stage in ("pre-start", "post-start", "pre-stop", "post-stop")]
-    main = ["script", "echo main $$ >> trace", "kill -STOP $$" if expect == "stop" else "", "exec sleep 1000", "end script"]
-    return "\n".join(["start on startup", "console none", *scripts, *main, EXPECTS[expect]])
+    main = ["script", EXPECTS[expect], "end script"]
+    if expect != "none":
+        main.append(f"expect {expect}")
+    return "\n".join(["start on startup", "console none", *scripts, *main, ""])
 
 
 def stages(daemon: Daemon) -> list[str]:
@@ -276,3 +280,28 @@ def test_a_damaged_journal_costs_what_is_damaged(launch: Launch, backend: tuple[
     assert second.main_pid("a") == pid and second.running("b")
     assert second.errors.count("the rest is used, kept as") == 1
     assert path.with_name(path.name + ".damaged").exists()
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_x260_a_daemon_that_forks_while_nobody_follows_it(launch: Launch, backend: tuple[str, ...], when: str) -> None:
+    """Before the next daemon comes, or after."""
+    # Nothing in it forks but what is meant to.
+    script = "echo $$ > parent\nread line < go\nsh -c 'echo $$ > new; mv new child; exec sleep 1000' &"
+    first = launch({"d.conf": f"console none\nrespawn\nexpect fork\nscript\n{script}\nend script\n"}, backend)
+    os.mkfifo(first.directory / "go")
+    first.start("d", wait=False)
+    eventually(lambda: (first.directory / "parent").exists() and (first.directory / "parent").read_text())
+    assert first.instances("d") == {"": ("start", "spawned")}
+    kill(first)
+    if when == "before":
+        (first.directory / "go").write_text("go\n")
+        eventually((first.directory / "child").exists)
+    second = again(launch, first, backend)
+    if when == "after":
+        (first.directory / "go").write_text("go\n")
+    second.wait_running("d")
+    child = int((first.directory / "child").read_text())
+    assert second.main_pid("d") == child and alive(child)
+    second.stop("d")
+    second.wait_stopped("d")
+    assert not alive(child)
