@@ -11,6 +11,7 @@ from . import UPSTART_VERSION
 from .engine.actions import DEBUG, ERROR, INFO, MESSAGE
 
 _CONSOLES = ("none", "output", "owner", "log")
+_BACKENDS = ("auto", "native", "systemd")
 
 _HELP = """\
 Usage: upstart-compat [OPTION]...
@@ -22,6 +23,7 @@ Options:
       --append-confdir=DIR    directory of job files that all others have priority over
       --statedir=DIR          directory of what lets running jobs outlive the daemon
       --default-console=VALUE console of jobs that do not say: none, output, owner or log
+      --backend=VALUE         who runs the jobs' processes: native, systemd, or auto, the default
       --logdir=DIR            directory of the jobs' output
       --no-log                do not keep the output of jobs
       --no-startup-event      do not emit an event at start
@@ -46,7 +48,7 @@ This is free software under the Apache License 2.0; there is NO WARRANTY.
 _FLAGS = {"--no-log", "--chroot-sessions", "--no-startup-event", "--no-dbus", "--no-inherit-env", "--session", "--user",
           "--no-cgroups", "--quiet", "--verbose", "--debug", "--help", "--version"}
 _WITH_VALUE = {"--confdir", "--prepend-confdir", "--append-confdir", "--default-console", "--logdir", "--startup-event",
-               "--statedir"}
+               "--statedir", "--backend"}
 
 
 class UsageError(Exception):
@@ -73,6 +75,7 @@ class Options:
         self.prepend_confdirs: List[str] = []
         self.append_confdirs: List[str] = []
         self.default_console = "log"
+        self.backend = "auto"
         self.logdir: Optional[str] = None
         self.statedir: Optional[str] = None
         self.startup_event: Optional[str] = "startup"
@@ -120,6 +123,10 @@ def parse(arguments: Sequence[str]) -> Options:
             options.statedir = value
         elif name == "--startup-event":
             startup_event = value
+        elif name == "--backend":
+            if value not in _BACKENDS:
+                raise UsageError(f"init: invalid backend specified: {value}\n")
+            options.backend = value
         elif value in _CONSOLES:
             options.default_console = value
         else:

@@ -20,8 +20,8 @@ from typing import List, Mapping, Optional, Sequence, Tuple
 from . import UPSTART_VERSION
 from .backends import passage
 from .backends.apparmor import usable as apparmor_usable
+from .backends.choice import NoBackend, choose
 from .backends.descriptor_store import DescriptorStore
-from .backends.native import NativeBackend
 from .backends.protocol import ProcessDefaults
 from .backends.utmp import process_ended as mark_dead_in_utmp
 from .command_line import Information, Options, UsageError, parse
@@ -87,9 +87,9 @@ class Daemon:
         if self._journal_file is not None:
             defaults = defaults._replace(passage=self._journal_file.path + ".passed")
         self._defaults = defaults
-        self._backend = NativeBackend(
-            self._supervisor.feed, self.log, self._loop.later, defaults,
-            mark_dead_in_utmp if self._system_mode else None, store=self._store)
+        self._backend = choose(
+            options.backend, self._system_mode, self._supervisor.feed, self.log, self._loop.later, defaults,
+            mark_dead_in_utmp if self._system_mode else None, self._store)
         self._supervisor.backend = self._backend
         self._supervisor.session_ended = self._loop.quit
         self._catalogue = Catalogue(sources, self._supervisor.feed, self.log)
@@ -408,6 +408,9 @@ def main(arguments: Optional[Sequence[str]] = None) -> int:
         return 1
     try:
         return Daemon(options, os.environ).run()
+    except NoBackend as error:
+        print(f"init: {error}", file=sys.stderr)
+        return 1
     except OSError as error:
         print(f"init: {error.filename + ': ' if error.filename else ''}{os.strerror(error.errno or errno.EIO)}", file=sys.stderr)
         return 1

@@ -90,7 +90,8 @@ class Adoption:
             self._gone(spawn, ran=False)
             return
         handle = request.handle
-        process = Process(request, -1, log, None, "")
+        # What its launcher may have had to say is lost.
+        process = Process(request, -1, log, None, "", lambda process, reason: None)
         # Held on to first: then what is found out next is true of what is held.
         identity = Identity(request.pid)
         process.exists_as(request.pid)

@@ -45,13 +45,17 @@ _MOST_UNLOGGED = 1000
 _LEAVE = b"\0"
 
 
+#: Called with a process and the reason when its set-up failed (X40).
+Failed = Callable[["Process", str], None]
+
+
 class Process:
     """A process that was started and whose end was not seen yet; ``pid`` is 0 until it is known."""
 
-    __slots__ = ("answer", "answer_fd", "cause", "forks", "identity", "label", "log", "name", "pid", "script", "spawn", "started")
+    __slots__ = ("answer", "answer_fd", "cause", "failed", "forks", "identity", "label", "log", "name", "pid", "script", "spawn", "started")
 
     def __init__(self, request: Union[SpawnProcess, AdoptProcess], answer_fd: int, log: Optional[JobLog], script: Optional[ScriptFeed],
-                 cause: str) -> None:
+                 cause: str, failed: Failed) -> None:
         self.spawn = request.spawn
         self.name = display_name(request)
         #: as the daemon's log names it
@@ -63,6 +67,7 @@ class Process:
         self.script = script
         #: why the profile's name could not be expanded (X41)
         self.cause = cause
+        self.failed = failed
         #: only for one that is not our own child
         self.identity: Optional[Identity] = None
         #: how many forks led from the launcher to ``pid``
@@ -100,17 +105,14 @@ class Birth:
 class ChildSetup:
     """Prepares processes and attends to their streams.
 
-    ``failed`` is called with a process and the reason when its set-up failed (X40). ``store`` is where the
-    ptys of logs outlive the daemon, None if there is no such place.
+    ``store`` is where the ptys of logs outlive the daemon, None if there is no such place.
     """
 
-    def __init__(self, feed: Feed, log: Log, defaults: ProcessDefaults, failed: Callable[[Process, str], None],
-                 store: Optional[DescriptorStore] = None) -> None:
+    def __init__(self, feed: Feed, log: Log, defaults: ProcessDefaults, store: Optional[DescriptorStore] = None) -> None:
         self._store = store
         self._feed = feed
         self._log = log
         self._defaults = defaults
-        self._failed = failed
         self._epoll = select.epoll()
         self._readers: Dict[int, Callable[[], None]] = {}
         self._held = HeldOutput(log, self.unwatch)
@@ -133,7 +135,7 @@ class ChildSetup:
 
     # -- before the process exists -------------------------------------------------------------------------
 
-    def prepare(self, request: SpawnProcess, trace_me: bool) -> Birth:
+    def prepare(self, request: SpawnProcess, trace_me: bool, failed: Failed) -> Birth:
         """Everything that the launcher needs; ``trace_me`` makes it ask for its parent as tracer.
 
         Raises OSError, and then nothing is left of it.
@@ -207,7 +209,7 @@ class ChildSetup:
         if passage is not None:
             passed.append(passage.fd)
             passage.expect(request.spawn)
-        return Birth(Process(request, answer, log, script, cause), passed, theirs)
+        return Birth(Process(request, answer, log, script, cause, failed), passed, theirs)
 
     def abandon(self, birth: Birth) -> None:
         """No process came of it: close everything."""
@@ -330,14 +332,14 @@ class ChildSetup:
                 data = b""
             if not data:
                 if process.answer:
-                    self._failed(process, "launcher gave an answer of the wrong size")
+                    process.failed(process, "launcher gave an answer of the wrong size")
                 else:
                     self._executed(process)
                 return
             process.answer += data
             for kind, error, detail in spawn_errors.answers(process.answer):
                 if kind != spawn_errors.NOTICE:
-                    self._failed(process, spawn_errors.reason(kind, error, detail, process.cause))
+                    process.failed(process, spawn_errors.reason(kind, error, detail, process.cause))
                     return
                 self._log(WARN, f"Failed to open system console: {os.strerror(error)}")
             process.answer = process.answer[len(process.answer) // spawn_errors.ANSWER.size * spawn_errors.ANSWER.size:]

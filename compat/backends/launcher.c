@@ -23,7 +23,8 @@
  * because the daemon has given up the socket, ends: nobody would know of it. The server ends when the
  * daemon's end of the socket is closed.
  *
- * As the process of a unit it is given such a socket as descriptor 0, with one request in it.
+ * As the process of a unit it is given such a socket as descriptor 0, with one request in it; after the pid it
+ * sends systemd's name for this run of the unit, $INVOCATION_ID.
  *
  * The specification: numbers are in the byte order of the machine.
  *
@@ -695,12 +696,16 @@ static int receive(int socket, struct request *request)
     return 1;
 }
 
-/* In the new process: says its pid and does what was asked for. */
-static void __attribute__((noreturn)) fulfil(int socket, struct request *request)
+/* In the new process: says its pid, and what else is to be known of it, and does what was asked for. */
+static void __attribute__((noreturn)) fulfil(int socket, struct request *request, const char *more)
 {
     int error = request->count ? place(request->got, request->wanted, request->count, &socket) : EMFILE;
-    int32_t reply = error ? -error : (int32_t)getpid();
-    if (send(socket, &reply, sizeof reply, MSG_NOSIGNAL) != sizeof reply || error)
+    char reply[64];
+    int32_t number = error ? -error : (int32_t)getpid();
+    size_t extra = strnlen(more, sizeof reply - sizeof number);
+    memcpy(reply, &number, sizeof number);
+    memcpy(reply + sizeof number, more, extra);
+    if (send(socket, reply, sizeof number + extra, MSG_NOSIGNAL) != (ssize_t)(sizeof number + extra) || error)
         _exit(255);
     close(socket);
     char specification[16];
@@ -732,7 +737,7 @@ static void serve(int socket)
         if (pid == 0) {
             /* Before anybody can ask for the group of this pid. */
             setsid();
-            fulfil(socket, &request);
+            fulfil(socket, &request, "");
         }
         for (int i = 0; i < request.count; i++)
             close(request.got[i]);
@@ -753,7 +758,8 @@ static void __attribute__((noreturn)) be_unit(void)
     int socket = fcntl(0, F_DUPFD_CLOEXEC, 3);
     if (socket < 0 || !receive(socket, &request))
         _exit(255);
-    fulfil(socket, &request);
+    const char *invocation = getenv("INVOCATION_ID");
+    fulfil(socket, &request, invocation ? invocation : "");
 }
 
 int main(int argc, char **argv)

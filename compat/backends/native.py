@@ -12,7 +12,7 @@ from __future__ import annotations
 import errno
 import os
 from functools import partial
-from typing import Any, Callable, Dict, NamedTuple, Optional
+from typing import Any, Callable, Dict, NamedTuple, Optional, Sequence
 
 from ..engine.actions import WARN, AdoptProcess, DetachTrace, SignalProcess, SpawnProcess
 from ..engine.inputs import (
@@ -25,6 +25,7 @@ from ..engine.inputs import (
     ProcessVanished,
     SignalNotSent,
 )
+from . import signal_delivery
 from .adoption import Adoption
 from .child_setup import NO_DESCRIPTORS, ChildSetup, Process
 from .descriptor_store import DescriptorStore
@@ -49,6 +50,9 @@ _WAIT_FLAGS = os.WNOHANG | os.WUNTRACED | os.WCONTINUED | 0x40000000  # __WALL
 _REAPED_A_TURN = 1000
 
 
+Settle = Callable[[Process, SpawnProcess, Callable[[], None]], None]
+
+
 class _Waiting(NamedTuple):
     """A process that could not be started yet, and how often that was tried."""
 
@@ -59,26 +63,27 @@ class _Waiting(NamedTuple):
 class NativeBackend:
     """protocol.Backend.
 
-    ``utmp`` is called with the pid of each process that ended (X100); ``launcher`` is the program's path;
-    ``store`` is where the ptys of logs outlive the daemon.
+    ``utmp`` is called with the pid of each process that ended (X100); ``launcher`` is the program's path. ``settle`` is
+    given each process that exists but has no leave yet, and what gives it leave, to be called once. ``store`` is where
+    the ptys of logs outlive the daemon.
     """
 
     def __init__(self, feed: Feed, log: Log, later: Later, defaults: ProcessDefaults, utmp: Optional[Callable[[int], None]] = None,
-                 launcher: str = LAUNCHER, store: Optional[DescriptorStore] = None) -> None:
+                 launcher: str = LAUNCHER, settle: Optional[Settle] = None, store: Optional[DescriptorStore] = None) -> None:
+        self._settle = settle
         self._feed = feed
         self._log = log
         self._later = later
         self._utmp = utmp
         self._launcher = launcher
         self._server = LaunchServer(launcher)
-        self._setup = ChildSetup(feed, log, defaults, self._failed, store)
+        self.setup = ChildSetup(feed, log, defaults, store)
         self._processes: Dict[int, Process] = {}
         self._by_pid: Dict[int, Process] = {}
         self._waiting: Dict[int, _Waiting] = {}
-        self._tracees = TraceeTable(feed, log, self._on_followed)
+        self.tracees = TraceeTable(feed, log, self._on_followed)
         self._exits = ExitTrace()
-        self._adoption = Adoption(feed, later, self._setup, self._exits, self.signal, self._take_over, self._on_followed, self._lost)
-        self._group = os.getpgrp()
+        self._adoption = Adoption(feed, later, self.setup, self._exits, self.signal, self._take_over, self._on_followed, self._lost)
 
     # -- starting ------------------------------------------------------------------------------------
 
@@ -121,11 +126,11 @@ class NativeBackend:
 
     def _start(self, request: SpawnProcess) -> Process:
         """One attempt. Raises OSError, and then nothing is left of it."""
-        birth = self._setup.prepare(request, trace_me=request.expect in _TRACED)
+        birth = self.setup.prepare(request, request.expect in _TRACED, self._failed)
         try:
             birth.process.exists_as(self._server.start(birth.passed))
         except OSError:
-            self._setup.abandon(birth)
+            self.setup.abandon(birth)
             raise
         birth.handed_over()
         return birth.process
@@ -133,16 +138,19 @@ class NativeBackend:
     def _started(self, process: Process, request: SpawnProcess) -> None:
         self._processes[process.spawn] = process
         self._by_pid[process.pid] = process
-        self._setup.begin(process, request)
+        self.setup.begin(process, request)
         if request.expect in _TRACED:
-            self._tracees.add(process.spawn, process.pid, request.expect, process.label)
+            self.tracees.add(process.spawn, process.pid, request.expect, process.label)
         self._feed(ProcessSpawned(process.spawn, process.pid))
-        self._setup.give_leave(process)
+        if self._settle is None:
+            self.setup.give_leave(process)
+        else:
+            self._settle(process, request, partial(self.setup.give_leave, process))
 
     def _failed(self, process: Process, reason: str) -> None:
         self._forget(process)
-        self._tracees.forget(process.spawn)
-        self._setup.end(process, printed=False)
+        self.tracees.forget(process.spawn)
+        self.setup.end(process, printed=False)
         self._feed(ProcessSpawnFailed(process.spawn, reason))
 
     # -- processes of another daemon -----------------------------------------------------------------------
@@ -168,7 +176,7 @@ class NativeBackend:
 
     def write_held_output(self) -> None:
         """NotifyDiskWriteable (protocol.Backend.write_held_output)."""
-        self._setup.write_held_output()
+        self.setup.write_held_output()
 
     # -- children ------------------------------------------------------------------------------------------
 
@@ -183,8 +191,8 @@ class NativeBackend:
                 return
             process = self._by_pid.get(pid)
             if process is not None and process.answer_fd >= 0:
-                self._setup.read_answer(process)
-            if self._exits.handle(pid, status) or self._tracees.handle(pid, status):
+                self.setup.read_answer(process)
+            if self._exits.handle(pid, status) or self.tracees.handle(pid, status):
                 continue
             process = self._by_pid.get(pid)
             if process is None:
@@ -206,7 +214,7 @@ class NativeBackend:
         """In the order of X98."""
         pid = process.pid
         self._forget(process)
-        self._setup.end(process)
+        self.setup.end(process)
         if self._utmp is not None:
             self._utmp(pid)
 
@@ -246,7 +254,7 @@ class NativeBackend:
                 self._vanished(process)
             return
         try:
-            self._kill(process.pid, request.signal, request.group)
+            signal_delivery.send(process.pid, request.signal, request.group)
         except ProcessLookupError:
             if request.must_exist:
                 self._vanished(process)
@@ -255,22 +263,10 @@ class NativeBackend:
                 text = os.strerror((error.errno if isinstance(error, OSError) else None) or errno.EINVAL)
                 self._feed(SignalNotSent(request.spawn, request.signal, text))
 
-    def _kill(self, pid: int, number: int, group: bool) -> None:
-        if group:
-            try:
-                members = os.getpgid(pid)
-            except OSError:
-                members = 0
-            # Our own group can only be meant by mistake.
-            if members > 1 and members != self._group:
-                os.killpg(members, number)
-                return
-        os.kill(pid, number)
-
     def _vanished(self, process: Process) -> None:
-        self._tracees.forget(process.spawn)
+        self.tracees.forget(process.spawn)
         self._forget(process)
-        self._setup.end(process)
+        self.setup.end(process)
         self._feed(ProcessVanished(process.spawn))
 
     def detach(self, request: DetachTrace) -> None:
@@ -279,23 +275,23 @@ class NativeBackend:
         if waiting is not None:
             self._waiting[request.spawn] = waiting._replace(request=waiting.request._replace(expect="none"))
         self._adoption.detach(request.spawn)
-        self._tracees.detach(request.spawn)
+        self.tracees.detach(request.spawn)
 
     # -- descriptors -----------------------------------------------------------------------------------------
 
     def fileno(self) -> int:
         """The epoll descriptor."""
-        return self._setup.fileno()
+        return self.setup.fileno()
 
     def dispatch(self) -> None:
         """Handle every ready descriptor (protocol.Backend.dispatch)."""
-        self._setup.dispatch()
+        self.setup.dispatch()
 
-    def close(self) -> None:
-        """Give up every descriptor (protocol.Backend.close)."""
+    def close(self, others: Sequence[Process] = ()) -> None:
+        """Give up every descriptor, also those of ``others`` (protocol.Backend.close)."""
         self._waiting.clear()
         self._server.close()
-        processes = list(self._processes.values())
+        processes = [*self._processes.values(), *others]
         self._processes.clear()
         self._by_pid.clear()
-        self._setup.close(processes)
+        self.setup.close(processes)

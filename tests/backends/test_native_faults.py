@@ -255,7 +255,7 @@ def test_x86_without_permission_to_trace(make_host: MakeHost, tmp_path: pathlib.
     launcher.chmod(0o755)
     host = make_host(launcher=str(launcher))
     assert host.failure("expect fork\nexec /bin/true") == "unable to set trace: Operation not permitted"
-    assert len(host.backend._tracees) == 0
+    assert len(host.backend.tracees) == 0
     assert host.end(host.spawn("exec /bin/true")) == 0
 
 
