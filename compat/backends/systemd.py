@@ -28,7 +28,7 @@ import sys
 from functools import partial
 from typing import Any, Callable, Dict, List, Optional, Set, Tuple
 
-from ..engine.actions import INFO, WARN, DetachTrace, SignalProcess, SpawnProcess
+from ..engine.actions import INFO, WARN, AdoptProcess, DetachTrace, SignalProcess, SpawnProcess
 from ..engine.inputs import (
     ProcessContinued,
     ProcessEnded,
@@ -41,6 +41,7 @@ from ..engine.inputs import (
 from ..parser.definition import PROCESS_NAMES
 from . import main_pid, signal_delivery, upstart_slice
 from .child_setup import Process, display_name
+from .descriptor_store import DescriptorStore
 from .identity import Identity
 from .native import LAUNCHER, NativeBackend
 from .placement import NATIVE, SCOPE, SERVICE, Placement, placement
@@ -81,17 +82,17 @@ class _Service:
 
 
 class SystemdBackend:
-    """protocol.Backend. ``utmp`` and ``launcher`` as of NativeBackend."""
+    """protocol.Backend. ``utmp``, ``launcher`` and ``store`` as of NativeBackend."""
 
     def __init__(self, feed: Feed, log: Log, later: Later, defaults: ProcessDefaults, utmp: Optional[Callable[[int], None]] = None,
-                 launcher: str = LAUNCHER, connection: Optional[SystemdConnection] = None) -> None:
+                 launcher: str = LAUNCHER, connection: Optional[SystemdConnection] = None, store: Optional[DescriptorStore] = None) -> None:
         self._feed = feed
         self._log = log
         self._later = later
         self._defaults = defaults
         self._utmp = utmp
         self._launcher = launcher
-        self._native = NativeBackend(feed, log, later, defaults, utmp, launcher, self._settle)
+        self._native = NativeBackend(feed, log, later, defaults, utmp, launcher, self._settle, store)
         self._setup = self._native.setup
         self._connection = connection or SystemdConnection()
         self._connection.job_removed = self._job_removed
@@ -286,7 +287,7 @@ class SystemdBackend:
             return
         self._close_channel(service)
         process = service.process
-        process.pid = pid
+        process.exists_as(pid)
         process.identity = Identity(pid)
         service.invocation = said[4:].decode("ascii", "replace")
         self._setup.begin(process, service.request)
@@ -349,7 +350,8 @@ class SystemdBackend:
 
     def _main_pid(self, service: _Service, old: int, new: int) -> None:
         process = service.process
-        process.pid = new
+        process.exists_as(new)
+        process.forks += 1
         if process.identity is not None:
             process.identity.close()
         process.identity = Identity(new)
@@ -540,6 +542,17 @@ class SystemdBackend:
         if request is not None:
             self._log(INFO, f"{display_name(request)} is stopped by systemd")
             self._feed(StopFromOutside(request.job, request.instance))
+
+    # -- processes of another daemon -------------------------------------------------------------------------------------
+
+    def adopt(self, request: AdoptProcess) -> None:
+        """Find and follow a process (protocol.Backend.adopt), in whatever unit it is."""
+        self._native.adopt(request)
+
+    def handle(self, spawn: int) -> Optional[Dict[str, Any]]:
+        """What finds it again (protocol.Backend.handle)."""
+        service = self._services.get(spawn)
+        return service.process.handle() if service is not None else self._native.handle(spawn)
 
     # -- signals --------------------------------------------------------------------------------------------------------
 
