@@ -16,7 +16,7 @@ import errno
 import os
 import signal
 from functools import partial
-from typing import Any, Callable, Dict, Iterator, List, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
 from .unit_properties import Property
 
@@ -26,6 +26,7 @@ _PRIVATE = "/run/systemd/private"
 _NAME = b"org.freedesktop.systemd1"
 _PATH = b"/org/freedesktop/systemd1"
 _MANAGER = b"org.freedesktop.systemd1.Manager"
+_UNIT, _SERVICE = b"org.freedesktop.systemd1.Unit", b"org.freedesktop.systemd1.Service"
 _UNIT_PATHS = b"/org/freedesktop/systemd1/unit"
 _BUS, _BUS_PATH = b"org.freedesktop.DBus", b"/org/freedesktop/DBus"
 _SIGNALS = b"type='signal',sender='org.freedesktop.systemd1',path_namespace='/org/freedesktop/systemd1'"
@@ -53,6 +54,17 @@ class SystemdError(Exception):
     def exists(self) -> bool:
         """There is a unit of that name."""
         return self.number == errno.EEXIST
+
+
+class Run(NamedTuple):
+    """A unit, and its main process: ``code`` is 0 until that has ended, and then one of waitid's CLD_*."""
+
+    invocation: str
+    state: bytes
+    sub_state: bytes
+    pid: int
+    code: int
+    status: int
 
 
 class SystemdConnection:
@@ -204,6 +216,21 @@ class SystemdConnection:
     def manager_property(self, name: bytes, signature: bytes) -> Any:
         """One property of the manager. Raises SystemdError."""
         return self._property(_PATH, _MANAGER, name, signature)
+
+    def run_of(self, unit: str) -> Optional[Run]:
+        """How the main process of a service is, or that of a scope was; None if there is no such unit. Raises SystemdError."""
+        path = self.path(unit)
+        about_unit = partial(self._property, path, _UNIT)
+        if about_unit(b"LoadState", b"s") == b"not-found":
+            return None
+        invocation = bytes(about_unit(b"InvocationID", b"ay")).hex()
+        state, sub_state = about_unit(b"ActiveState", b"s"), about_unit(b"SubState", b"s")
+        if not unit.endswith(".service"):
+            return Run(invocation, state, sub_state, 0, 0, 0)
+        about_service = partial(self._property, path, _SERVICE)
+        pid = about_service(b"MainPID", b"u")
+        code, status = (0, 0) if pid else (about_service(b"ExecMainCode", b"i"), about_service(b"ExecMainStatus", b"i"))
+        return Run(invocation, state, sub_state, pid, code, status)
 
     def unit_property(self, unit: str, interface: bytes, name: bytes, signature: bytes) -> Any:
         """One property of a unit; of one that is not loaded, what an empty one has. Raises SystemdError."""
