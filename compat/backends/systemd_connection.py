@@ -37,7 +37,7 @@ _GONE = (errno.ENOTCONN, errno.ECONNRESET, errno.EPIPE, errno.ESHUTDOWN, errno.E
 # Empty messages in a row after which there is nothing more to read: sd-bus shows its own doings as empty ones.
 _EMPTY_ENOUGH = 3
 _SIGNAL = 4
-_ALL_SIGNALS = frozenset(range(1, signal.NSIG)) - {signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGABRT}
+_ALL_SIGNALS = signal.valid_signals() - {signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGABRT}
 _MOST_MESSAGES = 1000
 
 Changed = Callable[[bytes, Dict[bytes, Any]], None]
@@ -213,10 +213,6 @@ class SystemdConnection:
         arguments = self._dbuslib.apply_signature(signature, list(values)) if signature else []
         return self._raw(_NAME, _PATH, _MANAGER, method, arguments)
 
-    def manager_property(self, name: bytes, signature: bytes) -> Any:
-        """One property of the manager. Raises SystemdError."""
-        return self._property(_PATH, _MANAGER, name, signature)
-
     def run_of(self, unit: str) -> Optional[Run]:
         """How the main process of a service is, or that of a scope was; None if there is no such unit. Raises SystemdError."""
         path = self.path(unit)
@@ -232,9 +228,9 @@ class SystemdConnection:
         code, status = (0, 0) if pid else (about_service(b"ExecMainCode", b"i"), about_service(b"ExecMainStatus", b"i"))
         return Run(invocation, state, sub_state, pid, code, status)
 
-    def unit_property(self, unit: str, interface: bytes, name: bytes, signature: bytes) -> Any:
-        """One property of a unit; of one that is not loaded, what an empty one has. Raises SystemdError."""
-        return self._property(self.path(unit), interface, name, signature)
+    def service_result(self, unit: str) -> str:
+        """Why a service is not running. Raises SystemdError."""
+        return bytes(self._property(self.path(unit), _SERVICE, b"Result", b"s")).decode("ascii", "replace")
 
     def _property(self, path: bytes, interface: bytes, name: bytes, signature: bytes) -> Any:
         if self._bus is None:
