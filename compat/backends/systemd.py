@@ -32,6 +32,9 @@ from ..engine.actions import INFO, WARN, AdoptProcess, DetachTrace, SignalProces
 from ..engine.inputs import (
     ProcessContinued,
     ProcessEnded,
+    ProcessExecuted,
+    ProcessLost,
+    ProcessNeverRan,
     ProcessSpawned,
     ProcessSpawnFailed,
     ProcessVanished,
@@ -42,13 +45,13 @@ from ..parser.definition import PROCESS_NAMES
 from . import main_pid, signal_delivery, upstart_slice
 from .child_setup import Process, display_name
 from .descriptor_store import DescriptorStore
-from .identity import Identity
+from .identity import Identity, start_time
 from .native import LAUNCHER, NativeBackend
 from .placement import NATIVE, SCOPE, SERVICE, Placement, placement
 from .protocol import Feed, Later, Log, ProcessDefaults
 from .scope_controller import ScopeController
-from .systemd_connection import SystemdConnection, SystemdError
-from .unit_names import base_name
+from .systemd_connection import Run, SystemdConnection, SystemdError
+from .unit_names import base_name, is_in_unit
 from .unit_properties import Property, scope_properties, service_properties, unit_description
 
 _SERVICE_INTERFACE, _UNIT_INTERFACE = b"org.freedesktop.systemd1.Service", b"org.freedesktop.systemd1.Unit"
@@ -69,12 +72,12 @@ class _Service:
 
     __slots__ = ("awaited_pid", "channel", "invocation", "process", "request", "stop_requested", "unit")
 
-    def __init__(self, request: SpawnProcess, process: Process, unit: str, channel: socket.socket) -> None:
+    def __init__(self, request: SpawnProcess, process: Process, unit: str, channel: Optional[socket.socket]) -> None:
         self.request = request
         self.process = process
         self.unit = unit
         #: where the launcher says its pid; None after that
-        self.channel: Optional[socket.socket] = channel
+        self.channel = channel
         self.invocation = ""
         #: the child whose parent is held until systemd takes it for the main process
         self.awaited_pid = 0
@@ -397,25 +400,23 @@ class SystemdBackend:
             self._feed(StopFromOutside(request.job, request.instance))
 
     def _ask_about(self, service: _Service) -> None:
-        ask = partial(self._connection.unit_property, service.unit)
         try:
-            pid = ask(_SERVICE_INTERFACE, b"MainPID", b"u")
-            code = 0 if pid else ask(_SERVICE_INTERFACE, b"ExecMainCode", b"i")
-            status = ask(_SERVICE_INTERFACE, b"ExecMainStatus", b"i") if code else 0
-            state = ask(_UNIT_INTERFACE, b"ActiveState", b"s")
+            found = self._connection.run_of(service.unit)
         except SystemdError as error:
             self._log(WARN, f"Failed to ask systemd about {service.unit}: {error}")
             return
         finally:
             self._dispatch_later()
-        self._changed(service, _SERVICE_INTERFACE, {b"MainPID": pid, b"ExecMainCode": code, b"ExecMainStatus": status})
-        if self._services.get(service.request.spawn) is not service:
+        if found is None or (service.invocation and found.invocation != service.invocation):
+            identity = service.process.identity
+            if identity is not None and not identity.holds():
+                # The unit is gone, and with it the status.
+                self._vanished(service)
             return
-        if pid:
-            self._changed(service, _UNIT_INTERFACE, {b"ActiveState": state})
-        elif not code and service.process.identity is not None and not service.process.identity.holds():
-            # The unit is gone, and with it the status.
-            self._vanished(service)
+        self._changed(service, _SERVICE_INTERFACE, {
+            b"MainPID": found.pid, b"ExecMainCode": found.code, b"ExecMainStatus": found.status})
+        if found.pid and self._services.get(service.request.spawn) is service:
+            self._changed(service, _UNIT_INTERFACE, {b"ActiveState": found.state})
 
     def _ended(self, service: _Service, code: int, status: int) -> None:
         """In the order of X98; what the launcher said comes first (X28)."""
@@ -454,17 +455,15 @@ class SystemdBackend:
 
     def _ask_left(self, unit: str) -> None:
         try:
-            state = self._connection.unit_property(unit, _UNIT_INTERFACE, b"ActiveState", b"s")
-            sub_state = self._connection.unit_property(unit, _UNIT_INTERFACE, b"SubState", b"s")
-            loaded = self._connection.unit_property(unit, _UNIT_INTERFACE, b"LoadState", b"s")
+            found = self._connection.run_of(unit)
         except SystemdError:
             return
         finally:
             self._dispatch_later()
-        if loaded == b"not-found":
+        if found is None:
             self._unit_removed(unit)
         else:
-            self._left(unit, _UNIT_INTERFACE, {b"ActiveState": state, b"SubState": sub_state})
+            self._left(unit, _UNIT_INTERFACE, {b"ActiveState": found.state, b"SubState": found.sub_state})
 
     def _call_about(self, unit: str, method: bytes, signature: bytes, *more: bytes) -> None:
         try:
@@ -546,13 +545,89 @@ class SystemdBackend:
     # -- processes of another daemon -------------------------------------------------------------------------------------
 
     def adopt(self, request: AdoptProcess) -> None:
-        """Find and follow a process (protocol.Backend.adopt), in whatever unit it is."""
-        self._native.adopt(request)
+        """Find and follow a process (protocol.Backend.adopt).
+
+        What cannot be found in its service any more, or has still to be followed to its forks, is found by its pid.
+        """
+        unit = str((request.handle or {}).get("unit") or "")
+        if not unit.isascii() or not self._adopt_service(request, unit):
+            self._native.adopt(request)
+
+    def _adopt_service(self, request: AdoptProcess, unit: str) -> bool:
+        handle = request.handle or {}
+        if not unit or not self._connection.is_open:
+            return False
+        try:
+            found = self._connection.run_of(unit)
+        except SystemdError as error:
+            self._log(WARN, f"Failed to ask systemd about {unit}: {error}")
+            return False
+        finally:
+            self._dispatch_later()
+        if found is None or found.invocation != handle.get("invocation"):
+            return False
+        self._names.add(unit)
+        self._connection.watch(unit, partial(self._left, unit))
+        ran = bool(handle.get("executed")) or self._setup.passed(request.spawn)
+        if not found.pid:
+            self._adopt_ended(request, found, unit, ran)
+            return True
+        if not ran or request.expect != "none" or not self._is_main(request, found, unit):
+            # A launcher without leave, which is about to end; or a trace that ended with the old daemon.
+            return False
+        log = self._setup.log_of_another_daemon(request)
+        spawn = SpawnProcess(request.spawn, request.job, request.instance, request.process, request.definition, request.environment,
+                             request.fds, request.expect)
+        process = Process(spawn, -1, log, None, "", self._failed)
+        process.identity = Identity(request.pid)
+        process.exists_as(request.pid)
+        service = self._services[request.spawn] = _Service(spawn, process, unit, None)
+        service.invocation = found.invocation
+        self._placements[request.spawn] = Placement(SERVICE, "taken over from a daemon before this one")
+        self._connection.watch(unit, partial(self._changed, service))
+        self._feed(ProcessSpawned(request.spawn, request.pid))
+        self._feed(ProcessExecuted(request.spawn))
+        if self._services.get(request.spawn) is service:
+            # It may have ended, or systemd may be about to stop it, since it was asked about.
+            self._ask_about(service)
+        return True
+
+    def _adopt_ended(self, request: AdoptProcess, found: Run, unit: str, ran: bool) -> None:
+        log = self._setup.log_of_another_daemon(request)
+        if log is not None:
+            self._setup.end_log(log)
+        self._ask_left(unit)
+        if not found.code:
+            self._feed(ProcessLost(request.spawn) if ran else ProcessNeverRan(request.spawn))
+        elif not ran:
+            self._feed(ProcessNeverRan(request.spawn))
+        else:
+            self._feed(ProcessExecuted(request.spawn))
+            self._feed(ProcessEnded(request.spawn, found.status if found.code == _CLD_EXITED else found.status << 8))
+
+    def _is_main(self, request: AdoptProcess, found: Run, unit: str) -> bool:
+        """Whether the process on record is the unit's main one, if need be because systemd is told so."""
+        if found.pid == request.pid:
+            return True
+        started = (start_time(request.pid) or b"").decode("ascii")
+        if not started or started != (request.handle or {}).get("started") or not is_in_unit(request.pid, unit):
+            return False
+        try:
+            # A fork was followed, and the daemon died before it told systemd.
+            main_pid.announce(request.pid)
+        except OSError:
+            return False
+        return True
 
     def handle(self, spawn: int) -> Optional[Dict[str, Any]]:
         """What finds it again (protocol.Backend.handle)."""
         service = self._services.get(spawn)
-        return service.process.handle() if service is not None else self._native.handle(spawn)
+        if service is None:
+            return self._native.handle(spawn)
+        handle = service.process.handle()
+        if handle is not None:
+            handle["unit"], handle["invocation"] = service.unit, service.invocation
+        return handle
 
     # -- signals --------------------------------------------------------------------------------------------------------
 
