@@ -108,6 +108,7 @@ class Journal:
         restore = found.restore
         # Descriptors that came with events ended with the daemon that had them.
         instances = tuple(record._replace(fds=(), start_fds=()) for record in restore.instances)
+        self._log(INFO, f"Going on with {len(instances)} instances of jobs from {self._file.path}")
         return restore._replace(instances=instances)
 
     def _warn_of(self, problems: List[str]) -> None:

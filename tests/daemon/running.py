@@ -144,6 +144,7 @@ class Daemon:
                  stdout: Any = None, stderr: Any = None, python: Sequence[str] = ("-m", "compat.daemon"),
                  pass_fds: Sequence[int] = ()) -> None:
         self.directory = directory
+        self.mode = mode
         self.conf = directory / "conf"
         self.logs = directory / "log"
         self.runtime = directory / "run"
@@ -194,6 +195,8 @@ class Daemon:
 
     @property
     def address(self) -> str:
+        if not self.mode:
+            return "unix:abstract=/com/ubuntu/upstart"
         return f"unix:abstract=/com/ubuntu/upstart-session/{self.uid}/{self.pid}"
 
     def wait_ready(self) -> None:

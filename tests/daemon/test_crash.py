@@ -1,6 +1,6 @@
 """Kill -9 of the daemon, with real processes: jobs go on, and the next daemon goes on with them (B204, X260).
 
-``BACKENDS`` are the options that choose one; what is said here holds for each.
+``BACKENDS`` says how a daemon is launched that uses one; what is said here holds for each.
 """
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ from .running import Daemon, Failed, alive, eventually
 
 Launch = Callable[..., Daemon]
 
-BACKENDS: dict[str, tuple[str, ...]] = {"native": ()}
+Settings = dict[str, Any]
+BACKENDS: dict[str, Settings] = {"native": {"options": ("--backend", "native")}}
 MORTAL = ("-m", "tests.daemon.mortal_daemon")
 #: Values of ``expect``, and scripts that do what they say.
 EXPECTS = {
@@ -33,7 +34,7 @@ needs_trace = pytest.mark.skipif(
     os.getuid() != 0 and _YAMA.exists() and int(_YAMA.read_text()) > 0, reason="this user may trace nothing but children")
 
 
-def job(expect: str) -> str:
+def job(expect: str, directory: pathlib.Path) -> str:
     """Every process notes that it runs. A script then waits for a daemon that knows of that."""
     scripts = [
         f"{stage} exec sh -c 'echo {stage} $$ >> trace; until test -e go.$$; do sleep 0.01; done'"
@@ -41,7 +42,7 @@ def job(expect: str) -> str:
     main = ["script", EXPECTS[expect], "end script"]
     if expect != "none":
         main.append(f"expect {expect}")
-    return "\n".join(["start on startup", "console none", *scripts, *main, ""])
+    return "\n".join(["start on startup", "console none", f"chdir {directory}", *scripts, *main, ""])
 
 
 def stages(daemon: Daemon) -> list[str]:
@@ -60,19 +61,19 @@ def kill(daemon: Daemon) -> None:
     daemon.process.wait()
 
 
-def again(launch: Launch, dead: Daemon, options: tuple[str, ...] = (), **settings: Any) -> Daemon:
+def again(launch: Launch, dead: Daemon, **settings: Any) -> Daemon:
     """A new daemon in the place of one that is dead."""
     dead.process.wait()
-    return launch(None, options, directory=dead.directory, **settings)
+    return launch(None, directory=dead.directory, **settings)
 
 
 class Course:
     """The course of one job under a daemon that dies at a step, and under the one after it."""
 
-    def __init__(self, launch: Launch, directory: pathlib.Path, options: tuple[str, ...], expect: str, armed: str) -> None:
+    def __init__(self, launch: Launch, directory: pathlib.Path, settings: Settings, expect: str, armed: str) -> None:
         self.launch = launch
         self.directory = directory
-        self.options = options
+        self.settings = settings
         self.expect = expect
         self.armed = armed
 
@@ -90,8 +91,8 @@ class Course:
         self.directory.mkdir()
         if self.armed == "start":
             (self.directory / "armed").touch()
-        daemon = self.launch({"j.conf": job(self.expect)}, self.options, python=MORTAL, directory=self.directory, wait=False,
-                             environment={"MORTAL_STEP": str(step)})
+        daemon = self.launch({"j.conf": job(self.expect, self.directory)}, python=MORTAL, directory=self.directory, wait=False,
+                             environment={"MORTAL_STEP": str(step)}, **self.settings)
 
         def settled() -> bool:
             return daemon.process.poll() is not None or self.try_to(lambda: daemon.running("j"))
@@ -127,20 +128,20 @@ class Course:
 
 
 @pytest.fixture(params=sorted(BACKENDS))
-def backend(request: pytest.FixtureRequest) -> Iterator[tuple[str, ...]]:
+def backend(request: pytest.FixtureRequest) -> Iterator[Settings]:
     yield BACKENDS[request.param]
 
 
 @needs_trace
 @pytest.mark.parametrize("expect", sorted(EXPECTS))
-def test_b204_killed_at_every_step_of_a_start(launch: Launch, place: pathlib.Path, backend: tuple[str, ...], expect: str) -> None:
+def test_b204_killed_at_every_step_of_a_start(launch: Launch, place: pathlib.Path, backend: Settings, expect: str) -> None:
     course = Course(launch, place / "course", backend, expect, "start")
     for step in range(1, course.steps() + 1):
         first = course.first(step)
         if first.process.poll() is None:
             course.clean(first)
             break
-        second = again(launch, first, backend, python=MORTAL)
+        second = again(launch, first, **backend, python=MORTAL)
         second.wait_running("j")
         course.wait_for(second, START)
         assert second.main_pid("j") == mains(second)[0] and alive(second.main_pid("j"))
@@ -153,7 +154,7 @@ def test_b204_killed_at_every_step_of_a_start(launch: Launch, place: pathlib.Pat
 
 @needs_trace
 @pytest.mark.parametrize("expect", ["none"])
-def test_b204_killed_at_every_step_of_a_stop(launch: Launch, place: pathlib.Path, backend: tuple[str, ...], expect: str) -> None:
+def test_b204_killed_at_every_step_of_a_stop(launch: Launch, place: pathlib.Path, backend: Settings, expect: str) -> None:
     course = Course(launch, place / "course", backend, expect, "stop")
     for step in range(1, course.steps() + 1):
         first = course.first(step)
@@ -161,7 +162,7 @@ def test_b204_killed_at_every_step_of_a_stop(launch: Launch, place: pathlib.Path
         if first.process.poll() is None:
             course.clean(first)
             break
-        second = again(launch, first, backend, python=MORTAL)
+        second = again(launch, first, **backend, python=MORTAL)
         if second.instances("j").get("", ("stop", ""))[0] == "start":
             assert stages(second) == START, "the stop was not on record yet, and so nothing of it was done"
             second.stop("j")
@@ -171,14 +172,14 @@ def test_b204_killed_at_every_step_of_a_stop(launch: Launch, place: pathlib.Path
         course.clean(first, second)
 
 
-def test_x260_running_instances_are_adopted(launch: Launch, backend: tuple[str, ...]) -> None:
-    first = launch({"web.conf": "instance $ID\nexec sleep 1000\n"}, backend)
+def test_x260_running_instances_are_adopted(launch: Launch, backend: Settings) -> None:
+    first = launch({"web.conf": "instance $ID\nexec sleep 1000\n"}, **backend)
     first.start("web", "ID=1", "EXTRA=two words")
     first.start("web", "ID=2")
     pids = [first.main_pid("web", "1"), first.main_pid("web", "2")]
     kill(first)
     assert all(map(alive, pids))
-    second = again(launch, first, backend)
+    second = again(launch, first, **backend)
     assert second.instances("web") == {"1": ("start", "running"), "2": ("start", "running")}
     assert [second.main_pid("web", "1"), second.main_pid("web", "2")] == pids
     assert second.errors == ""
@@ -188,9 +189,9 @@ def test_x260_running_instances_are_adopted(launch: Launch, backend: tuple[str, 
     second.wait_stopped("web")
 
 
-def test_x260_ends_that_nobody_saw(launch: Launch, backend: tuple[str, ...]) -> None:
+def test_x260_ends_that_nobody_saw(launch: Launch, backend: Settings) -> None:
     first = launch({"service.conf": "respawn\nexec sleep 1000\n", "plain.conf": "exec sleep 1000\n", "follower.conf": (
-        "task\nstart on stopped plain RESULT=failed PROCESS=main\nexec sh -c 'echo status:$EXIT_STATUS$EXIT_SIGNAL; env'\n")}, backend)
+        "task\nstart on stopped plain RESULT=failed PROCESS=main\nexec sh -c 'echo status:$EXIT_STATUS$EXIT_SIGNAL; env'\n")}, **backend)
     for name in ("service", "plain"):
         first.start(name)
     pids = [first.main_pid(name) for name in ("service", "plain")]
@@ -198,19 +199,19 @@ def test_x260_ends_that_nobody_saw(launch: Launch, backend: tuple[str, ...]) -> 
     for pid in pids:
         os.kill(pid, signal.SIGKILL)
     eventually(lambda: not any(map(alive, pids)))
-    second = again(launch, first, backend)
+    second = again(launch, first, **backend)
     second.wait_running("service")
     assert second.main_pid("service") not in pids
     second.wait_stopped("plain")
     second.wait_job_log("follower", "status:\n")
 
 
-def test_x260_a_respawning_service_that_ends_after_the_crash(launch: Launch, backend: tuple[str, ...]) -> None:
-    first = launch({"service.conf": "respawn\nrespawn limit 3 60\nexec sleep 1000\n"}, backend)
+def test_x260_a_respawning_service_that_ends_after_the_crash(launch: Launch, backend: Settings) -> None:
+    first = launch({"service.conf": "respawn\nrespawn limit 3 60\nexec sleep 1000\n"}, **backend)
     first.start("service")
     pid = first.main_pid("service")
     kill(first)
-    second = again(launch, first, backend)
+    second = again(launch, first, **backend)
     assert second.main_pid("service") == pid
     os.kill(pid, signal.SIGTERM)
     eventually(lambda: second.running("service") and second.main_pid("service") != pid, second.log)
@@ -218,37 +219,37 @@ def test_x260_a_respawning_service_that_ends_after_the_crash(launch: Launch, bac
     second.wait_stopped("service")
 
 
-def test_b204_nothing_is_emitted_again(launch: Launch, backend: tuple[str, ...]) -> None:
+def test_b204_nothing_is_emitted_again(launch: Launch, backend: Settings) -> None:
     jobs = {"once.conf": "task\nstart on startup\nexec echo once\n", "later.conf": "start on a and b\nexec sleep 1000\n"}
-    first = launch(jobs, backend)
+    first = launch(jobs, **backend)
     first.wait_job_log("once", "once\n")
     first.wait_stopped("once")
     first.emit("a", wait=False)
     kill(first)
-    second = again(launch, first, backend)
+    second = again(launch, first, **backend)
     second.emit("b")
     second.wait_running("later")
     assert second.job_log("once") == "once\n"
 
 
-def test_b204_an_orderly_end_leaves_nothing_behind(launch: Launch, backend: tuple[str, ...]) -> None:
-    first = launch({"j.conf": "start on startup\nconsole none\nexec sleep 1000\n"}, backend)
+def test_b204_an_orderly_end_leaves_nothing_behind(launch: Launch, backend: Settings) -> None:
+    first = launch({"j.conf": "start on startup\nconsole none\nexec sleep 1000\n"}, **backend)
     first.wait_running("j")
     assert first.terminate() == 0
-    assert list((first.runtime / "upstart").glob("*.json")) == []
-    second = again(launch, first, backend)
+    assert list(first.runtime.rglob("*.json")) == []
+    second = again(launch, first, **backend)
     second.wait_running("j")
 
 
-def test_d121_a_job_keeps_the_definition_that_it_was_started_with(launch: Launch, backend: tuple[str, ...]) -> None:
-    first = launch({"j.conf": "console none\nexec sleep 1000\n", "gone.conf": "console none\nexec sleep 1000\n"}, backend)
+def test_d121_a_job_keeps_the_definition_that_it_was_started_with(launch: Launch, backend: Settings) -> None:
+    first = launch({"j.conf": "console none\nexec sleep 1000\n", "gone.conf": "console none\nexec sleep 1000\n"}, **backend)
     for name in ("j", "gone"):
         first.start(name)
     pid = first.main_pid("j")
     kill(first)
     first.write("j.conf", "console none\nexec sleep 2000\n")
     (first.conf / "gone.conf").unlink()
-    second = again(launch, first, backend)
+    second = again(launch, first, **backend)
     second.restart("j")
     eventually(lambda: second.running("j") and second.main_pid("j") != pid, second.log)
     assert pathlib.Path(f"/proc/{second.main_pid('j')}/cmdline").read_bytes() == b"sleep\x001000\0"
@@ -259,35 +260,37 @@ def test_d121_a_job_keeps_the_definition_that_it_was_started_with(launch: Launch
     assert pathlib.Path(f"/proc/{second.main_pid('j')}/cmdline").read_bytes() == b"sleep\x002000\0"
 
 
-def test_b204_set_env_outlives_the_daemon(launch: Launch, backend: tuple[str, ...]) -> None:
-    first = launch({}, backend)
+def test_b204_set_env_outlives_the_daemon(launch: Launch, backend: Settings) -> None:
+    first = launch({}, **backend)
     assert first.initctl("set-env", "--global", "COLOUR=red")[0] == 0
     kill(first)
-    second = again(launch, first, backend)
+    second = again(launch, first, **backend)
     assert second.initctl("get-env", "--global", "COLOUR")[1] == "red\n"
 
 
-def test_a_damaged_journal_costs_what_is_damaged(launch: Launch, backend: tuple[str, ...]) -> None:
-    first = launch({"a.conf": "console none\nexec sleep 1000\n", "b.conf": "console none\nexec sleep 1000\n"}, backend)
+def test_a_damaged_journal_costs_what_is_damaged(launch: Launch, backend: Settings) -> None:
+    first = launch({"a.conf": "console none\nexec sleep 1000\n", "b.conf": "console none\nexec sleep 1000\n"}, **backend)
     first.start("a")
     first.start("b")
     pid = first.main_pid("a")
     kill(first)
-    [path] = (first.runtime / "upstart").glob("*.json")
+    [path] = first.runtime.rglob("*.json")
     content = path.read_bytes()
     path.write_bytes(content + content.splitlines()[-1][:-20])
-    second = again(launch, first, backend)
+    second = again(launch, first, **backend)
     assert second.main_pid("a") == pid and second.running("b")
     assert second.errors.count("the rest is used, kept as") == 1
     assert path.with_name(path.name + ".damaged").exists()
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
-def test_x260_a_daemon_that_forks_while_nobody_follows_it(launch: Launch, backend: tuple[str, ...], when: str) -> None:
+def test_x260_a_daemon_that_forks_while_nobody_follows_it(launch: Launch, place: pathlib.Path, backend: Settings, when: str) -> None:
     """Before the next daemon comes, or after."""
     # Nothing in it forks but what is meant to.
     script = "echo $$ > parent\nread line < go\nsh -c 'echo $$ > new; mv new child; exec sleep 1000' &"
-    first = launch({"d.conf": f"console none\nrespawn\nexpect fork\nscript\n{script}\nend script\n"}, backend)
+    directory = place / "forking"
+    jobs = {"d.conf": f"console none\nchdir {directory}\nrespawn\nexpect fork\nscript\n{script}\nend script\n"}
+    first = launch(jobs, directory=directory, **backend)
     os.mkfifo(first.directory / "go")
     first.start("d", wait=False)
     eventually(lambda: (first.directory / "parent").exists() and (first.directory / "parent").read_text())
@@ -296,7 +299,7 @@ def test_x260_a_daemon_that_forks_while_nobody_follows_it(launch: Launch, backen
     if when == "before":
         (first.directory / "go").write_text("go\n")
         eventually((first.directory / "child").exists)
-    second = again(launch, first, backend)
+    second = again(launch, first, **backend)
     if when == "after":
         (first.directory / "go").write_text("go\n")
     second.wait_running("d")

@@ -73,6 +73,12 @@ def test_b203_b263_another_boot_begins_anew(machine: MortalMachine) -> None:
         assert lines(machine)[0] == {"format": content.FORMAT, **BOOT}
 
 
+def test_b204_the_log_says_that_the_daemon_goes_on(machine: MortalMachine) -> None:
+    assert restart_with(machine, machine.file.read()) == []
+    assert machine.lines("I")[0] == "Going on with 3 instances of jobs from /run/instances.json"
+    assert running(machine) == ("a", "b", "c")
+
+
 def test_an_empty_file_is_a_first_start(machine: MortalMachine) -> None:
     assert restart_with(machine, b"") == [] and running(machine) == ()
 
