@@ -38,6 +38,8 @@ from .journal import boot
 from .journal.journal import Journal
 from .journal.journal_file import JournalFile
 from .journal.journal_file import paths as journal_paths
+from .links import CLIENT
+from .links import main as links
 from .log import PRIORITY_NAMES, Log
 from .loop import MainLoop
 from .notify import Notifier, take_private
@@ -395,8 +397,12 @@ def _raise_descriptor_limit() -> Tuple[int, int]:
 def main(arguments: Optional[Sequence[str]] = None) -> int:
     """The command ``upstart-compat``; returns its exit status."""
     _open_standard_descriptors()
+    if arguments is None:
+        arguments = sys.argv[1:]
+    if list(arguments[:1]) == ["links"]:
+        return links(arguments[1:], os.path.join(os.path.dirname(os.path.realpath(sys.argv[0])), CLIENT))
     try:
-        options = parse(sys.argv[1:] if arguments is None else arguments)
+        options = parse(arguments)
     except UsageError as error:
         print(error.text, end="", file=sys.stderr)
         return 1
