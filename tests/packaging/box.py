@@ -39,7 +39,9 @@ class Box:
         # Images for containers forbid every package to touch services, hosts do not.
         self.run("rm -f /usr/sbin/policy-rc.d")
         if not (ROOT / "compat" / "notify.py").exists():
-            self.run("mkdir /etc/systemd/system/upstart-compat.service.d && printf '[Service]\\nType=exec\\nExecStartPost=sh -c \"until initctl version; do sleep .05; done\"\\n' > /etc/systemd/system/upstart-compat.service.d/x.conf && systemctl daemon-reload")
+            self.run("mkdir /etc/systemd/system/upstart-compat.service.d && "
+                     "printf '[Service]\\nType=exec\\nExecStartPost=sh -c \"until initctl version; do sleep .05; done\"\\n' > "
+                     "/etc/systemd/system/upstart-compat.service.d/x.conf && systemctl daemon-reload")
         return self
 
     def __exit__(self, kind: Optional[Type[BaseException]], error: Optional[BaseException], trace: Optional[TracebackType]) -> None:

@@ -1,6 +1,7 @@
 """The Debian package on a host with systemd: installed, used, upgraded, removed, purged (B207, X260, 7 C.6)."""
 from __future__ import annotations
 
+import os
 import pathlib
 import re
 import subprocess
@@ -15,9 +16,11 @@ JOB = "start on startup\nrespawn\nexec sleep 4711\n"
 
 
 @pytest.fixture(scope="module")
-def package() -> pathlib.Path:
-    done = subprocess.run(["make", "-s", "deb"], cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, timeout=300, check=True)
-    return ROOT / done.stdout.split()[-1]
+def package(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
+    place = str(tmp_path_factory.mktemp("deb"))
+    done = subprocess.run(["make", "-s", "deb"], cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                          env={**os.environ, "BUILDDIR": place, "DISTDIR": place}, text=True, timeout=300, check=True)
+    return pathlib.Path(done.stdout.split()[-1])
 
 
 def pid_of(status: str) -> int:
@@ -27,7 +30,7 @@ def pid_of(status: str) -> int:
 
 
 def test_b207_the_life_of_the_package(package: pathlib.Path, tmp_path: pathlib.Path) -> None:
-    with Box(tmp_path) as box:
+    with Box(tmp_path, package.parent) as box:
         before = box.files()
         box.run(f"dpkg -i {package}")
         added = box.files() - before
@@ -39,6 +42,8 @@ def test_b207_the_life_of_the_package(package: pathlib.Path, tmp_path: pathlib.P
         box.fails("ls -d /sbin/initctl")
         box.fails("ls -d /usr/bin/start /usr/bin/stop /usr/bin/restart /usr/bin/reload /usr/bin/status")
         assert "Failed to connect" in box.fails("initctl version")
+
+        assert box.run("systemd-analyze verify upstart-compat.service upstart.slice") == ""
 
         # READY is sent when the socket listens: what follows the start need not wait.
         box.run(f"mkdir -p /etc/init && printf '{JOB}' > /etc/init/web.conf".replace("\n", "\\n"))
@@ -57,6 +62,14 @@ def test_b207_the_life_of_the_package(package: pathlib.Path, tmp_path: pathlib.P
 
         box.run("printf 'exec sleep 1\\n' > /etc/init/late.conf && systemctl reload upstart-compat")
         box.eventually("initctl status late", "late stop/waiting")
+
+        # A rotated log goes on in a new file.
+        box.run("printf 'script\\n while :; do echo tick; sleep 0.1; done\\nend script\\n' > /etc/init/talk.conf")
+        box.eventually("initctl start talk", "talk start/running")
+        box.eventually("cat /var/log/upstart/talk.log", "tick")
+        box.run("logrotate --force --state /run/logrotate /etc/logrotate.d/upstart-compat && ls /var/log/upstart/talk.log.1.gz")
+        box.eventually("cat /var/log/upstart/talk.log", "tick")
+        box.run("initctl stop talk")
 
         # An upgrade touches no job, whatever it does to the files.
         daemon = box.run("systemctl show -P MainPID upstart-compat")
@@ -78,7 +91,7 @@ def test_b207_the_life_of_the_package(package: pathlib.Path, tmp_path: pathlib.P
 
         box.run("dpkg -r upstart-compat")
         box.fails(f"kill -0 {pid}")
-        left = {path for path in box.files() - before if not path.startswith("/etc/")}
+        left = {path for path in box.files() - before if not path.startswith(("/etc/", "/var/log/upstart/"))}
         assert left == {"/var/log/upstart"}
         box.run("rm /etc/init/*.conf && dpkg -P upstart-compat")
         assert box.files() - before - {"/etc/init"} == set()

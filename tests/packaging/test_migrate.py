@@ -101,7 +101,8 @@ def test_fits() -> None:
 @needs("dpkg-buildpackage", "dh", "dh_python3", "systemctl", "unshare", "make")
 def test_every_command_of_the_page_does_what_it_says(tmp_path: pathlib.Path) -> None:
     with Box(tmp_path) as box:
-        box.run(f"mkdir -p /root/checkout && cd {ROOT} && tar -c --exclude='./.*' --exclude=./build --exclude=./dist . | tar -x -C /root/checkout")
+        box.run(f"mkdir -p /root/checkout && cd {ROOT} && "
+                "tar -c --exclude='./.*' --exclude=./build --exclude=./dist . | tar -x -C /root/checkout")
         box.run(f"mkdir -p /etc/init && cat > /etc/init/hadoop-hdfs-datanode.conf << 'END'\n{JOB}END\n"
                 "echo DISABLED= > /etc/default/hadoop\n"
                 f"cat > /usr/local/bin/datanode << 'END'\n{PROGRAM}END\n"

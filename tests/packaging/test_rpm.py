@@ -1,6 +1,7 @@
 """The RPM package: what is in it, and its scriptlets on a host with systemd (B207, C149)."""
 from __future__ import annotations
 
+import os
 import pathlib
 import subprocess
 from typing import List
@@ -12,21 +13,20 @@ from tests.packaging.box import ROOT, Box, needs, needs_root
 pytestmark = [needs("rpmbuild", "rpm")]
 
 
-def build(*arguments: str) -> pathlib.Path:
+def build(place: pathlib.Path, *arguments: str) -> pathlib.Path:
     done = subprocess.run(["make", "-s", "rpm", f"ARGS={' '.join(arguments)}"], cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                          text=True, timeout=300, check=True)
-    return ROOT / done.stdout.split()[-1]
+                          env={**os.environ, "BUILDDIR": str(place), "DISTDIR": str(place)}, text=True, timeout=300, check=True)
+    return pathlib.Path(done.stdout.split()[-1])
 
 
 def query(package: pathlib.Path, *arguments: str) -> List[str]:
-    return subprocess.run(["rpm", "-qp", *arguments, str(package)], stdout=subprocess.PIPE, text=True, timeout=60, check=True).stdout.splitlines()
+    command = ["rpm", "-qp", *arguments, str(package)]
+    return subprocess.run(command, stdout=subprocess.PIPE, text=True, timeout=60, check=True).stdout.splitlines()
 
 
 @pytest.fixture(scope="module")
 def package(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
-    built = build()
-    # Another test builds one of the same name.
-    return built.rename(tmp_path_factory.mktemp("rpm") / built.name)
+    return build(tmp_path_factory.mktemp("rpm"))
 
 
 def test_c149_the_files(package: pathlib.Path) -> None:
@@ -39,16 +39,16 @@ def test_c149_the_files(package: pathlib.Path) -> None:
     assert {"python3 >= 3.9", "python3-dbus >= 1.2.16", "python3-inotify"} <= set(query(package, "--requires"))
 
 
-def test_c149_no_initctl_on_the_path_where_sbin_is_bin() -> None:
+def test_c149_no_initctl_on_the_path_where_sbin_is_bin(tmp_path: pathlib.Path) -> None:
     """Fedora 42 and later: /usr/bin/initctl would be /sbin/initctl."""
-    files = query(build("--define '_sbindir /usr/bin'"), "--list")
+    files = query(build(tmp_path, "--define '_sbindir /usr/bin'"), "--list")
     assert "/usr/bin/upstart-compat" in files
     assert "/usr/bin/initctl" not in files
     assert "/usr/lib/upstart-compat/bin/initctl" in files
 
 
-def test_pyinotify_can_be_bundled() -> None:
-    built = build("--with bundled_pyinotify")
+def test_pyinotify_can_be_bundled(tmp_path: pathlib.Path) -> None:
+    built = build(tmp_path, "--with bundled_pyinotify")
     assert "/usr/lib/upstart-compat/pyinotify.py" in query(built, "--list")
     assert "python3-inotify" not in query(built, "--requires")
 
