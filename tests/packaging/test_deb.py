@@ -61,7 +61,7 @@ def test_b207_the_life_of_the_package(package: pathlib.Path, tmp_path: pathlib.P
         assert "Rejected send message" in box.fails("setpriv --reuid=nobody --clear-groups initctl stop web")
 
         box.run("printf 'exec sleep 1\\n' > /etc/init/late.conf && systemctl reload upstart-compat")
-        box.eventually("initctl status late", "late stop/waiting")
+        assert box.run("initctl status late") == "late stop/waiting\n"
 
         # A rotated log goes on in a new file.
         box.run("printf 'script\\n while :; do echo tick; sleep 0.1; done\\nend script\\n' > /etc/init/talk.conf")
@@ -94,5 +94,6 @@ def test_b207_the_life_of_the_package(package: pathlib.Path, tmp_path: pathlib.P
         left = {path for path in box.files() - before if not path.startswith(("/etc/", "/var/log/upstart/"))}
         assert left == {"/var/log/upstart"}
         box.run("rm /etc/init/*.conf && dpkg -P upstart-compat")
+        box.fails("ls /etc/systemd/system/multi-user.target.wants/upstart-compat.service")
         assert box.files() - before - {"/etc/init"} == set()
         assert "loaded" not in box.run("systemctl show -P LoadState upstart-compat.service")
