@@ -14,7 +14,7 @@ import pytest
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BOX = ROOT / "tests" / "systemd-box"
 #: Seconds that anything may take before a test fails.
-PATIENCE = 60.0
+PATIENCE = 120.0
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can boot a systemd-box")
 
@@ -35,7 +35,7 @@ class Box:
 
     def __enter__(self) -> "Box":
         # What is below /tmp has to be shown, because the box has a fresh one. It ends by itself if we cannot end it.
-        self._call("start", "-n", self._name, "-t", "300", *(word for path in self._shown for word in ("-r", str(path))))
+        self._call("start", "-n", self._name, "-t", "900", *(word for path in self._shown for word in ("-r", str(path))))
         # Images for containers forbid every package to touch services, hosts do not.
         self.run("rm -f /usr/sbin/policy-rc.d")
         if not (ROOT / "compat" / "notify.py").exists():

@@ -6,6 +6,8 @@ import re
 import time
 from typing import Iterator, List, NamedTuple
 
+import pytest
+
 from tests.packaging.box import PATIENCE, ROOT, Box, needs, needs_root
 
 PAGE = ROOT / "docs" / "migrate.md"
@@ -97,6 +99,7 @@ def test_fits() -> None:
     assert not fits("something\n", "")
 
 
+@pytest.mark.package
 @needs_root
 @needs("dpkg-buildpackage", "dh", "dh_python3", "systemctl", "unshare", "make")
 def test_every_command_of_the_page_does_what_it_says(tmp_path: pathlib.Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from tests.packaging.box import ROOT, Box, needs, needs_root
 
-pytestmark = [needs("rpmbuild", "rpm")]
+pytestmark = [pytest.mark.package, needs("rpmbuild", "rpm")]
 
 
 def build(place: pathlib.Path, *arguments: str) -> pathlib.Path:
