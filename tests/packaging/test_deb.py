@@ -52,7 +52,9 @@ def test_b207_the_life_of_the_package(package: pathlib.Path, tmp_path: pathlib.P
         assert box.run("initctl version") == "init (upstart 1.13.2)\n"
         box.eventually("initctl status web", "start/running, process")
         pid = pid_of(box.run("initctl status web"))
-        assert "upstart.slice" in box.run(f"cat /proc/{pid}/cgroup")
+        # pystemd, which the package recommends, is there: so a unit owns the job (X250).
+        assert "/upstart.slice/upstart-web-main.service" in box.run(f"cat /proc/{pid}/cgroup")
+        assert box.run("systemctl is-active upstart-web-main.service") == "active\n"
         shown = box.run("systemctl show -p KillMode -p NoNewPrivileges -p OOMPolicy -p Restart -p TasksMax upstart-compat").split()
         assert sorted(shown) == ["KillMode=process", "NoNewPrivileges=no", "OOMPolicy=continue", "Restart=on-failure", "TasksMax=infinity"]
 
