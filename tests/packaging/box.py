@@ -38,10 +38,6 @@ class Box:
         self._call("start", "-n", self._name, "-t", "900", *(word for path in self._shown for word in ("-r", str(path))))
         # Images for containers forbid every package to touch services, hosts do not.
         self.run("rm -f /usr/sbin/policy-rc.d")
-        if not (ROOT / "compat" / "notify.py").exists():
-            self.run("mkdir /etc/systemd/system/upstart-compat.service.d && "
-                     "printf '[Service]\\nType=exec\\nExecStartPost=sh -c \"until initctl version; do sleep .05; done\"\\n' > "
-                     "/etc/systemd/system/upstart-compat.service.d/x.conf && systemctl daemon-reload")
         return self
 
     def __exit__(self, kind: Optional[Type[BaseException]], error: Optional[BaseException], trace: Optional[TracebackType]) -> None:

@@ -48,7 +48,6 @@ def test_b207_the_life_of_the_package(package: pathlib.Path, tmp_path: pathlib.P
         # READY is sent when the socket listens: what follows the start need not wait.
         box.run(f"mkdir -p /etc/init && printf '{JOB}' > /etc/init/web.conf".replace("\n", "\\n"))
         box.run("systemctl start upstart-compat")
-        box.eventually("initctl version", "init")
         assert box.run("initctl version") == "init (upstart 1.13.2)\n"
         box.eventually("initctl status web", "start/running, process")
         pid = pid_of(box.run("initctl status web"))
@@ -79,6 +78,11 @@ def test_b207_the_life_of_the_package(package: pathlib.Path, tmp_path: pathlib.P
         assert pid_of(box.run("initctl status web")) == pid
         assert box.run("systemctl show -P MainPID upstart-compat") == daemon
         assert "/usr/lib/upstart-compat/compat/daemon.py" in box.files()
+
+        # Nor does the death of the daemon (B204, X260).
+        box.run("systemctl kill --signal=KILL --kill-who=main upstart-compat")
+        box.eventually("systemctl show -p NRestarts upstart-compat", "NRestarts=1")
+        box.eventually("initctl status web", f"web start/running, process {pid}\n")
 
         # systemctl stop ends the jobs as their files say.
         box.run("systemctl stop upstart-compat")
