@@ -48,6 +48,8 @@ from .supervisor import Supervisor
 _PR_SET_CHILD_SUBREAPER = 36
 #: What PID 1 under Upstart has, and so what every system job expects (D40, X18).
 _SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/bin:/usr/sbin:/sbin:/bin"
+#: Where a package keeps the client under all its names. Jobs call ``stop`` in pre-start, and a host may have no such name.
+_COMMANDS = "/usr/lib/upstart-compat/bin"
 _STATE_DIRECTORY = "/run/upstart-compat"
 _UNREAD_LOG_RETRY = 0.2
 #: Turns in a row that leave events over, before each is followed by a pause of so many seconds. No boot
@@ -75,7 +77,7 @@ class Daemon:
         self._full_turns = 0
         self._loop = MainLoop(self._on_error)
         if self._system_mode:
-            self._environment["PATH"] = _SYSTEM_PATH
+            self._environment["PATH"] = f"{_SYSTEM_PATH}:{_COMMANDS}" if os.path.isdir(_COMMANDS) else _SYSTEM_PATH
             self._environment.setdefault("TERM", "linux")
         nofile = _raise_descriptor_limit()
         address = session_address(self.uid, os.getpid()) if self.user_mode else SYSTEM_ADDRESS
