@@ -38,6 +38,7 @@ from .journal import boot
 from .journal.journal import Journal
 from .journal.journal_file import JournalFile
 from .journal.journal_file import paths as journal_paths
+from .journal.strays import recovered
 from .links import CLIENT
 from .links import main as links
 from .log import PRIORITY_NAMES, Log
@@ -187,6 +188,11 @@ class Daemon:
         self._supervisor.record = journal.commit
         if restore is not None:
             self._supervisor.feed(restore)
+        lost = recovered(self._backend.strays(), self._engine, self.log)
+        if lost is not None:
+            # There was a daemon in this boot, whatever has become of its journal.
+            journal.started = True
+            self._supervisor.feed(lost)
         if self._store is not None:
             self._store.forget_the_rest()
 
