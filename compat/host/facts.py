@@ -16,12 +16,10 @@ from __future__ import annotations
 from collections import deque
 from typing import Any, Deque, Dict, List, NamedTuple, Optional, Tuple
 
-from ..bridges.host.fact import Fact, HostEvent
+from ..bridges.host.fact import GONE, Fact, HostEvent
 
 #: How long an event with ``hold`` may keep what follows waiting (B200).
 HOLD_SECONDS = 30.0
-#: Phases that say that an object is not there; such an object is not kept.
-ABSENT = frozenset(("", "down", "removed"))
 _BOOT_LANE = "boot"
 _RUNLEVEL = "runlevel"
 _UNIT = "unit:"
@@ -75,11 +73,10 @@ class FactTable:
 
     def tell(self, fact: Fact) -> bool:
         """Take a fact; whether it was news (B200)."""
-        before = self._phases.get(fact.object, "")
-        if fact.phase == before or (fact.phase in ABSENT and not before):
+        if fact.phase == self._phases.get(fact.object, GONE):
             return False
         self.changed = True
-        if fact.phase in ABSENT:
+        if fact.phase == GONE:
             del self._phases[fact.object]
             self._started.pop(fact.object, None)
         else:
@@ -131,8 +128,8 @@ class FactTable:
         return dict(self._phases)
 
     def phase(self, object: str) -> str:
-        """The phase of an object; "" if it is not known."""
-        return self._phases.get(object, "")
+        """The phase of an object; GONE if it is not known."""
+        return self._phases.get(object, GONE)
 
     def stopping_units(self) -> List[Fact]:
         """For every native unit that is up, latest first: that it is about to be stopped (B219 step 2)."""

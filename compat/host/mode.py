@@ -5,19 +5,23 @@ This module ties the parts of the room to the engine and to the daemon's main lo
 """
 from __future__ import annotations
 
+import signal
+import time
 from typing import Any, Callable, Dict, Mapping, Optional, Protocol, Sequence
 
 from ..bridges.host.fact import Fact, HostEvent
+from ..bridges.host.systemd_question import ask_later
+from ..control.wire import glib_main_loop
 from ..engine.actions import INFO, WARN, JobFailed, StateChanged
 from ..engine.inputs import EmitEvent
 from ..engine.view import EngineView
 from . import detection
 from .awaited_events import AwaitedEvents
 from .boot_identity import boot_identity
-from .bridge_process import BridgeProcess
+from .bridge_process import BridgeProcess, Loop
 from .configuration import PATH, HostConfiguration, parse_configuration
 from .fact_file import PATH as FACTS
-from .known_facts import KnownFacts, Later
+from .known_facts import KnownFacts
 from .mounts_left import network_mounts_left
 from .owned_jobs import OwnedJobs
 from .profile import RHEL
@@ -53,29 +57,29 @@ class Settings:
 
 
 class HostMode:
-    """``feed`` hands an input to the engine; ``later`` and ``clock`` are the main loop's; ``quit`` ends the daemon."""
+    """``feed`` hands an input to the engine. ``environment`` is the daemon's own."""
 
-    def __init__(self, settings: Settings, engine: Engine, feed: Callable[[Any], None], later: Later, clock: Callable[[], float],
-                 log: Callable[[int, str], None], quit: Callable[[], None], environment: Mapping[str, str]) -> None:
+    def __init__(self, settings: Settings, engine: Engine, feed: Callable[[Any], None], loop: Loop,
+                 log: Callable[[int, str], None], environment: Mapping[str, str]) -> None:
         self.kind = settings.kind
         self._settings = settings
         self._engine = engine
         self._feed_engine = feed
-        self._later = later
         self._log = log
-        self._quit = quit
+        self._quit = loop.quit
+        self._asking = False
         self.exit_status = 0
         self._job_status: Dict[str, int] = {}
         self._configuration = self._read_configuration()
         self._owned = OwnedJobs(self._configuration, self._profile_given(), feed, log)
         self._events = AwaitedEvents(self.feed)
-        self._facts = KnownFacts(self._events, later, log, settings.facts, boot_identity())
-        host = Host(clock, self._facts.table.stopping_units, engine.names_event, network_mounts_left,
+        self._facts = KnownFacts(self._events, loop.later, log, settings.facts, boot_identity())
+        host = Host(time.monotonic, self._facts.table.stopping_units, engine.names_event, network_mounts_left,
                     lambda: float(engine.largest_kill_timeout()), self._rc_is_virtual)
-        self._way_down = WayDown(self._facts, self._events, self.feed, later, log, host, lambda: self.profile != RHEL)
+        self._way_down = WayDown(self._facts, self._events, self.feed, loop.later, log, host, lambda: self.profile != RHEL)
         self._bridge: Optional[BridgeProcess] = None
         if self.kind != detection.SYSTEMD:
-            self._bridge = BridgeProcess(self.kind, environment, later, log)
+            self._bridge = BridgeProcess(self.kind, environment, loop, log)
 
     # -- the configuration ---------------------------------------------------------------------------------------
 
@@ -167,19 +171,24 @@ class HostMode:
         """The engine has stopped every instance."""
         self._way_down.all_stopped()
 
+    @property
+    def ending_signals(self) -> Sequence[int]:
+        """Signals that mean the same as SIGTERM (B259)."""
+        return () if self.kind == detection.SYSTEMD else (signal.SIGRTMIN + 3, signal.SIGRTMIN + 4)
+
     # -- signals -------------------------------------------------------------------------------------------------------
 
     def terminated(self) -> None:
         """SIGTERM (B195, B223, B237, B259)."""
         if self.kind == detection.SYSTEMD:
-            self._go_down(Kind())
+            self._stop_or_go_down()
         else:
             self._end_of_container("0")
 
     def interrupted(self) -> None:
         """SIGINT: the same but in a container, where it is a reboot (B259)."""
         if self.kind == detection.SYSTEMD:
-            self._go_down(Kind())
+            self._stop_or_go_down()
         else:
             self._end_of_container("6")
 
@@ -191,6 +200,14 @@ class HostMode:
             self._events.emit(HostEvent("power-status-changed"))
         else:
             self._end_of_container("0")
+
+    def _stop_or_go_down(self) -> None:
+        """Nearly always upstart-shutdown.service was stopped before; else it is found out what this is (B223, B237)."""
+        if self._way_down.begun:
+            self._go_down(Kind())
+        elif not self._asking:
+            self._asking = True
+            ask_later(lambda way: self._go_down(Kind() if way is None else Kind(*way)), glib_main_loop())
 
     def _end_of_container(self, level: str) -> None:
         if self._way_down.begun:
