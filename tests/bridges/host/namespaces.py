@@ -7,7 +7,7 @@ import os
 import select
 import subprocess
 import time
-from typing import Any, Callable, Iterator, List, Tuple
+from typing import Any, Callable, Dict, Iterator, List, Tuple
 
 import pytest
 
@@ -56,33 +56,43 @@ class HandLoop:
 
     def __init__(self) -> None:
         self._timers: List[Tuple[float, "HandTimer"]] = []
+        self._urgent: Dict[int, Callable[[], None]] = {}
 
     def later(self, seconds: float, callback: Callable[[], None]) -> Any:
         timer = HandTimer(callback)
         self._timers.append((time.monotonic() + seconds, timer))
         return timer
 
-    def turn_until(self, source: Any, condition: Callable[[], bool], events: int = select.POLLIN) -> None:
-        """Dispatch the source and timers until the condition holds; fails after PATIENCE."""
+    def add_urgent_reader(self, fd: int, callback: Callable[[], None]) -> None:
+        self._urgent[fd] = callback
+
+    def remove_urgent_reader(self, fd: int) -> None:
+        del self._urgent[fd]
+
+    def turn_until(self, source: Any, condition: Callable[[], bool]) -> None:
+        """Dispatch the source, if any, what is urgent and timers until the condition holds; fails after PATIENCE."""
         end = time.monotonic() + PATIENCE
         poll = select.poll()
-        poll.register(source.fileno(), events)
+        if source is not None:
+            poll.register(source.fileno(), select.POLLIN)
+        for fd in self._urgent:
+            poll.register(fd, select.POLLPRI)
         while not condition():
             now = time.monotonic()
             assert now < end, "it did not happen"
             due = min((when for when, timer in self._timers if timer.callback is not None), default=end)
-            if poll.poll(max(0.0, min(due, end) - now) * 1000 + 1):
-                source.dispatch()
+            for fd, _ in poll.poll(max(0.0, min(due, end) - now) * 1000 + 1):
+                self._urgent.get(fd, source.dispatch if source is not None else None)()  # type: ignore[misc]
             for when, timer in list(self._timers):
                 if when <= time.monotonic():
                     self._timers.remove((when, timer))
                     if timer.callback is not None:
                         timer.callback()
 
-    def quiet(self, source: Any, events: int = select.POLLIN) -> bool:
+    def quiet(self, source: Any) -> bool:
         """Whether nothing is ready."""
         poll = select.poll()
-        poll.register(source.fileno(), events)
+        poll.register(source.fileno(), select.POLLIN)
         return not poll.poll(0)
 
 
