@@ -99,6 +99,13 @@ class FactTable:
         if self._phases.pop(object, None) is not None:
             self.changed = True
 
+    def clear(self) -> None:
+        """The host has gone down: what comes after is another boot, even if the kernel stays."""
+        self._phases.clear()
+        self._started.clear()
+        self.drop_pending()
+        self.changed = True
+
     def drop_pending(self) -> None:
         """The host goes down: what the boot was still to emit is not emitted any more (B222)."""
         self.changed = self.changed or any(lane.events for lane in self._lanes.values())

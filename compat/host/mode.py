@@ -60,7 +60,7 @@ class HostMode:
     """``feed`` hands an input to the engine. ``environment`` is the daemon's own."""
 
     def __init__(self, settings: Settings, engine: Engine, feed: Callable[[Any], None], loop: Loop,
-                 log: Callable[[int, str], None], environment: Mapping[str, str]) -> None:
+                 log: Callable[[int, str], None], environment: Mapping[str, str], clock: Callable[[], float] = time.monotonic) -> None:
         self.kind = settings.kind
         self._settings = settings
         self._engine = engine
@@ -74,7 +74,7 @@ class HostMode:
         self._owned = OwnedJobs(self._configuration, self._profile_given(), feed, log)
         self._events = AwaitedEvents(self.feed)
         self._facts = KnownFacts(self._events, loop.later, log, settings.facts, boot_identity())
-        host = Host(time.monotonic, self._facts.table.stopping_units, engine.names_event, network_mounts_left,
+        host = Host(clock, self._facts.table.stopping_units, engine.names_event, network_mounts_left,
                     lambda: float(engine.largest_kill_timeout()), self._rc_is_virtual)
         self._way_down = WayDown(self._facts, self._events, self.feed, loop.later, log, host, lambda: self.profile != RHEL)
         self._bridge: Optional[BridgeProcess] = None
@@ -132,7 +132,9 @@ class HostMode:
     def start(self) -> None:
         """The daemon is ready for calls: what is left of an earlier daemon's events, and the bridge."""
         self._facts.load()
-        self._facts.table.forget("shutdown")
+        if self._facts.table.phase("shutdown") and self.kind == detection.SYSTEMD:
+            # Begun by an earlier daemon, and perhaps cancelled since.
+            ask_later(lambda way: self._way_down.cancel() if way is None else None, glib_main_loop())
         if self._bridge is not None:
             self._bridge.start()
 

@@ -86,13 +86,13 @@ class Shutdown:
 
     # -- what the caller says ------------------------------------------------------------------------------
 
-    def begin(self, only_first: bool = False) -> None:
-        """Begin. ``only_first``: stop after step 1 for the moment (B221)."""
+    def begin(self, only_first: bool = False, first_known: bool = False) -> None:
+        """Begin. ``only_first``: stop after step 1 for the moment (B221). ``first_known``: an earlier daemon took that step."""
         self.only_first = only_first
         if not self.kind.level:
             self._stop_instances()
             return
-        self._steps = [self._begin_rc, self._rc_has_begun]
+        self._steps = [] if first_known else [self._begin_rc, self._rc_has_begun]
         if not only_first:
             self._plan_later_steps()
         self._next()

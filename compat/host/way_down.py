@@ -17,6 +17,8 @@ from .shutdown import Done, Host, Kind, Reached, Shutdown, StopInstances, Warn
 from .virtual_rc import whole_rc
 
 Answer = Callable[[], None]
+#: In the fact table, with the phase LEVEL:PREVIOUS.
+_OBJECT = "shutdown"
 
 
 class WayDown:
@@ -32,7 +34,6 @@ class WayDown:
         self._host = host
         self._with_previous = with_previous
         self._shutdown: Optional[Shutdown] = None
-        self._previous = "N"
         self._first: List[Answer] = []
         self._all: List[Answer] = []
 
@@ -50,15 +51,19 @@ class WayDown:
         """Take the steps, or only the first; ``done`` is called when they are taken. ``limit`` in seconds."""
         shutdown = self._shutdown
         if shutdown is None:
-            self._previous = self._facts.table.phase("runlevel") or "N"
-            shutdown = self._shutdown = Shutdown(kind, self._previous, self._with_previous(), limit, self._host)
+            table = self._facts.table
+            level, _, previous = table.phase(_OBJECT).partition(":")
+            known = bool(kind.level) and level == kind.level
+            if not known:
+                previous = table.phase("runlevel") or "N"
+            shutdown = self._shutdown = Shutdown(kind, previous, self._with_previous(), limit, self._host)
             (self._first if only_first else self._all).append(done)
             if kind.level:
                 self._log(INFO, f"The host goes down, runlevel {kind.level}")
                 self._facts.drop_pending()
-                self._facts.table.note(Fact("shutdown", kind.level))
+                table.note(Fact(_OBJECT, f"{kind.level}:{previous}"))
                 self._feed(HostGoesDown(True))
-            shutdown.begin(only_first)
+            shutdown.begin(only_first, known)
         elif shutdown.over or (only_first and shutdown.first_done):
             done()
             return
@@ -76,17 +81,21 @@ class WayDown:
         self._feed(Quiesce("host", 0.0))
 
     def cancel(self) -> None:
-        """The host stays up after all (B221); nothing if more than the first step was begun."""
-        shutdown = self._shutdown
-        if shutdown is None or not shutdown.only_first:
+        """The host stays up after all (B221); nothing if more than the first step was begun.
+
+        Also if an earlier daemon began it.
+        """
+        if self._shutdown is not None and not self._shutdown.only_first:
+            return
+        level, _, previous = self._facts.table.phase(_OBJECT).partition(":")
+        if not level:
             return
         self._shutdown = None
         self._answer(self._first)
         self._feed(HostGoesDown(False))
-        self._facts.table.forget("shutdown")
-        if self._previous != "N":
-            events = whole_rc(self._previous, shutdown.kind.level, self._with_previous(), self._host.virtual_rc())
-            self._facts.tell(Fact("runlevel", self._previous, events))
+        self._facts.table.forget(_OBJECT)
+        if previous != "N":
+            self._facts.tell(Fact("runlevel", previous, whole_rc(previous, level, self._with_previous(), self._host.virtual_rc())))
 
     def all_stopped(self) -> bool:
         """The engine has stopped every instance; whether that was asked for here."""
@@ -118,6 +127,8 @@ class WayDown:
         elif isinstance(action, Done):
             self._answer(self._first)
             if shutdown.over:
+                if shutdown.kind.level in ("0", "6"):
+                    self._facts.table.clear()
                 self._answer(self._all)
 
     def _finished(self, shutdown: Shutdown, ticket: int) -> None:
