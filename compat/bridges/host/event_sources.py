@@ -154,7 +154,7 @@ class EventSources:
     def _advice(self, name: str) -> str:
         if not is_literal(name):
             return "the name of an event is no pattern, and an argument stands apart from it"
-        if self._stands(name):
+        if self.stands(name):
             return f"did you mean started {name}?"
         known = [row.event for row in self._rows if is_literal(row.event)]
         near = _nearest(name, (*known, *self._emitters))
@@ -214,8 +214,8 @@ class EventSources:
             variables = variables[:1]
         return ("JOB", "INSTANCE", *(("RESULT",) if event in ("stopping", "stopped") else ()), *variables)
 
-    def _stands(self, name: str) -> bool:
-        """Whether there is a job, a unit or a milestone of this name."""
+    def stands(self, name: str) -> bool:
+        """Whether there is a job, a unit or a milestone of this name, so that it has job events."""
         return name in self._emits or name in self._milestones() or (
             self._host.kind == SYSTEMD and self._host.aliases.resolve(name, self._host.unit_exists) is not None)
 
@@ -224,7 +224,7 @@ class EventSources:
 
     def _names_like(self, name: str) -> List[str]:
         known = (*self._emits, *self._milestones(), *self._host.aliases.names())
-        return [each for each in known if _alike(name, each) and self._stands(each)]
+        return [each for each in known if _alike(name, each) and self.stands(each)]
 
 
 def _mismatch(leaf: Match, variables: Optional[Tuple[str, ...]]) -> Optional[str]:
