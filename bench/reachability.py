@@ -27,6 +27,7 @@ sys.path.insert(0, str(ROOT))
 
 from bench.session import table  # noqa: E402
 from compat.bridges.host.event_sources import EventSources, Host, condition_text  # noqa: E402
+from compat.bridges.host.loaded_jobs import LoadedJobs  # noqa: E402
 from compat.bridges.host.master_table import RHEL, SYSTEMD, UBUNTU  # noqa: E402
 from compat.bridges.host.wanted import START_ON, job_name, operands  # noqa: E402
 from compat.parser.definition import JobDefinition  # noqa: E402
@@ -82,13 +83,14 @@ def exists_in(units: FrozenSet[str]) -> Callable[[str], bool]:
 def judge(definition: JobDefinition, host: Host, with_set: bool) -> Tuple[bool, List[str]]:
     """Whether the start condition can be met, and the operands that nobody meets."""
     assert definition.start_on is not None
-    sources = EventSources(host)
-    sources.define(NAME, emitted_events(definition))
+    loaded = LoadedJobs()
+    loaded.define(NAME, emitted_events(definition))
+    sources = EventSources(host, loaded)
     if with_set:
         for operand in operands(NAME, definition.start_on, None):
             name = job_name(operand.leaf)
             if name is not None and not sources.stands(name):
-                sources.define(name, ())
+                loaded.define(name)
     missing = [condition_text(operand.leaf) for operand, _ in sources.unmet(NAME, definition.start_on, None)]
     return sources.reachable(NAME, START_ON, definition.start_on), missing
 
@@ -103,7 +105,9 @@ def main(arguments: Sequence[str]) -> int:
         print(f"{options.corpus}: not here, nothing to judge")
         return 0
     definitions = list(jobs(options.corpus))
-    rows, missing, status = [], collections.Counter(), 0  # type: List[Sequence[str]], Counter[str], int
+    rows: List[Sequence[str]] = []
+    missing: Counter[str] = collections.Counter()
+    status = False
     for name, profile in HOSTS.items():
         host = Host(SYSTEMD, profile, exists_in(units_of(name)))
         counts: Dict[bool, int] = {}
@@ -111,7 +115,7 @@ def main(arguments: Sequence[str]) -> int:
             judged = [judge(definition, host, with_set) for definition in definitions]
             counts[with_set] = sum(reachable for reachable, _ in judged)
             if with_set:
-                missing.update(each for reachable, operands_ in judged if not reachable for each in operands_)
+                missing.update(each for reachable, unmet in judged if not reachable for each in unmet)
         share = {key: 100.0 * count / len(definitions) for key, count in counts.items()}
         met = share[True] >= AIM
         status = status or not met

@@ -8,13 +8,14 @@ administrator's mappings; so a file can be judged before it is installed, and fo
 from __future__ import annotations
 
 from difflib import get_close_matches
-from typing import Callable, Dict, FrozenSet, Iterable, Iterator, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Callable, FrozenSet, Iterable, Iterator, List, NamedTuple, Optional, Tuple
 
 from ...engine.conditions import Argument, postfix, split_argument
 from ...engine.globs import glob_match, is_literal
 from ...parser.definition import Condition, Match
 from ...parser.notation import to_infix, to_postfix
 from .aliases import Aliases
+from .loaded_jobs import Jobs
 from .master_table import EARLY_JOBS, EVENTS, MILESTONES, NEVER, RHEL, SYSTEMD, UBUNTU, VALUES, Milestone, Row
 from .wanted import JOB_EVENTS, Operand, job_argument, operands, possible
 
@@ -61,30 +62,13 @@ class Source(NamedTuple):
 
 
 class EventSources:
-    """The sources of one host with its jobs, told as classes come and go."""
+    """The sources of one host with its jobs; what is asked later sees what is loaded later."""
 
-    def __init__(self, host: Host) -> None:
+    def __init__(self, host: Host, jobs: Jobs) -> None:
         self._host = host
-        self._emits: Dict[str, Tuple[str, ...]] = {}
-        #: event -> the jobs that emit it, by name and by pattern
-        self._emitters: Dict[str, Dict[str, None]] = {}
-        self._patterns: Dict[str, Dict[str, None]] = {}
+        self._jobs = jobs
         self._rows = tuple(row for row in EVENTS if host.kind in row.kinds and host.profile in row.profiles)
-
-    def define(self, job: str, emits: Sequence[str]) -> None:
-        """A class is registered, or replaces the one of that name; ``emits`` as ``emitted_events`` gives them."""
-        self.forget(job)
-        self._emits[job] = tuple(emits)
-        for event in emits:
-            (self._emitters if is_literal(event) else self._patterns).setdefault(event, {})[job] = None
-
-    def forget(self, job: str) -> None:
-        """A class is gone; no matter if it was not known."""
-        for event in self._emits.pop(job, ()):
-            index = self._emitters if is_literal(event) else self._patterns
-            index[event].pop(job, None)
-            if not index[event]:
-                del index[event]
+        self._milestones = tuple(name for name, milestone in MILESTONES.items() if host.kind in milestone.kinds)
 
     def source(self, operand: Operand) -> Source:
         """Who emits what this operand waits for."""
@@ -130,7 +114,7 @@ class EventSources:
                 problem = _mismatch(leaf, row.variables)
             if problem is None:
                 return Source(row.source, row.program or (_TOO_EARLY if _mounts_virtual(leaf) else ""))
-        emitter = self._emitter(name)
+        emitter = self._jobs.emitter(name)
         if emitter is not None:
             return Source("emits of " + emitter)
         if problem is None:
@@ -143,21 +127,13 @@ class EventSources:
                 return row
         return None
 
-    def _emitter(self, name: str) -> Optional[str]:
-        for job in self._emitters.get(name, ()):
-            return job
-        for pattern, jobs in self._patterns.items():
-            if glob_match(pattern, name):
-                return next(iter(jobs))
-        return None
-
     def _advice(self, name: str) -> str:
         if not is_literal(name):
             return "the name of an event is no pattern, and an argument stands apart from it"
         if self.stands(name):
             return f"did you mean started {name}?"
         known = [row.event for row in self._rows if is_literal(row.event)]
-        near = _nearest(name, (*known, *self._emitters))
+        near = _nearest(name, known)
         return f"did you mean {near}?" if near else ""
 
     # -- jobs and what stands for them ---------------------------------------------------------------------
@@ -167,7 +143,7 @@ class EventSources:
         if argument is None or argument.negated or not is_literal(argument.value):
             return self._of_many(leaf, argument)
         name = argument.value
-        if name in self._emits:
+        if self._jobs.loaded(name):
             return Source("job " + name)
         found = self._of_unit(leaf, name) or self._of_milestone(leaf, name)
         if found is not None:
@@ -182,7 +158,7 @@ class EventSources:
         if self._host.kind == SYSTEMD:
             what = "any job or unit"
         elif argument is not None and not any(
-                glob_match(argument.value, name) != argument.negated for name in (*self._emits, *self._milestones())):
+                glob_match(argument.value, name) != argument.negated for name in (*self._jobs.names(), *self._milestones)):
             return Source("none", f"there is no job {argument.value}")
         return Source(what)
 
@@ -199,9 +175,9 @@ class EventSources:
         return Source("systemd " + resolution.unit, _TOO_EARLY if leaf.event == "starting" and name in EARLY_JOBS else "")
 
     def _of_milestone(self, leaf: Match, name: str) -> Optional[Source]:
-        milestone = MILESTONES.get(name)
-        if milestone is None or self._host.kind not in milestone.kinds:
+        if name not in self._milestones:
             return None
+        milestone = MILESTONES[name]
         problem = _mismatch(leaf, self._variables(leaf.event, name, milestone))
         if problem is not None:
             return Source("none", problem)
@@ -216,14 +192,11 @@ class EventSources:
 
     def stands(self, name: str) -> bool:
         """Whether there is a job, a unit or a milestone of this name, so that it has job events."""
-        return name in self._emits or name in self._milestones() or (
+        return self._jobs.loaded(name) or name in self._milestones or (
             self._host.kind == SYSTEMD and self._host.aliases.resolve(name, self._host.unit_exists) is not None)
 
-    def _milestones(self) -> Tuple[str, ...]:
-        return tuple(name for name, milestone in MILESTONES.items() if self._host.kind in milestone.kinds)
-
     def _names_like(self, name: str) -> List[str]:
-        known = (*self._emits, *self._milestones(), *self._host.aliases.names())
+        known = (*self._jobs.names(), *self._milestones, *self._host.aliases.names())
         return [each for each in known if _alike(name, each) and self.stands(each)]
 
 

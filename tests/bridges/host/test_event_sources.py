@@ -9,10 +9,12 @@ from hypothesis import strategies as st
 
 from compat.bridges.host.aliases import Aliases
 from compat.bridges.host.event_sources import EventSources, Host, Source, complaint
+from compat.bridges.host.loaded_jobs import LoadedJobs, RegisteredJobs
 from compat.bridges.host.master_table import EVENTS, MILESTONES
 from compat.bridges.host.wanted import Operand, operands
 from compat.parser.definition import And, Condition, Match, Or
 from compat.parser.job_file import parse_job
+from compat.testing import SimulatedMachine
 
 UNITS = frozenset((
     "dbus.service", "rsyslog.service", "systemd-udevd.service", "NetworkManager.service", "remote-fs.target", "nginx.service",
@@ -31,10 +33,10 @@ def operand(text: str) -> Operand:
 
 
 def source(text: str, on: Host, *jobs: Tuple[str, Tuple[str, ...]]) -> Source:
-    sources = EventSources(on)
+    loaded = LoadedJobs()
     for name, emits in jobs:
-        sources.define(name, emits)
-    return sources.source(operand(text))
+        loaded.define(name, emits)
+    return EventSources(on, loaded).source(operand(text))
 
 
 #: Table 6.28, a line for each event of each row: on systemd, in a container, on no known host.
@@ -137,16 +139,17 @@ def test_b228_a_class_comes_before_unit_and_milestone() -> None:
 
 
 def test_b239_a_class_that_goes_leaves_its_events_without_emitter() -> None:
-    sources = EventSources(host())
-    sources.define("a", ("ready", "disk-*"))
-    sources.define("b", ("ready",))
+    loaded = LoadedJobs()
+    sources = EventSources(host(), loaded)
+    loaded.define("a", ("ready", "disk-*"))
+    loaded.define("b", ("ready",))
     assert sources.source(operand("start on disk-up")).label == "emits of a"
     assert sources.source(operand("start on ready")).label == "emits of a"
-    sources.define("a", ())
+    loaded.define("a", ())
     assert sources.source(operand("start on ready")).label == "emits of b"
     assert not sources.source(operand("start on disk-up")).exists
-    sources.forget("b")
-    sources.forget("b")
+    loaded.forget("b")
+    loaded.forget("b")
     assert not sources.source(operand("start on ready")).exists
     assert sources.source(operand("start on started a")).exists
     assert not sources.source(operand("start on started b")).exists
@@ -228,7 +231,7 @@ def test_e87_the_event_of_a_failure_comes_from_where_the_event_does(condition: s
 
 def test_b199_the_line_of_the_log() -> None:
     definition = parse_job(b"start on runlevel 2 and (local-filesystem or odd A=b)\nstop on stopping nginx")
-    found = [complaint(*each) for each in EventSources(host()).unmet("web", definition.start_on, definition.stop_on)]
+    found = [complaint(*each) for each in EventSources(host(), LoadedJobs()).unmet("web", definition.start_on, definition.stop_on)]
     assert found == [
         "web: start on local-filesystem: nothing on this host emits this event (did you mean local-filesystems?)",
         "web: start on odd A=b: nothing on this host emits this event"]
@@ -241,7 +244,7 @@ def test_b199_the_line_of_the_log() -> None:
 def test_b199_a_condition_needs_both_sides_of_and_and_one_of_or(condition: str, expected: bool) -> None:
     definition = parse_job(f"start on {condition}".encode())
     assert definition.start_on is not None
-    assert EventSources(host()).reachable("j", "start on", definition.start_on) is expected
+    assert EventSources(host(), LoadedJobs()).reachable("j", "start on", definition.start_on) is expected
 
 
 def truth(condition: Condition, good: FrozenSet[str]) -> bool:
@@ -256,7 +259,8 @@ LEAVES = st.sampled_from(["filesystem", "startup", "odd", "even"]).map(Match)
 
 @given(st.recursive(LEAVES, lambda inner: st.builds(And, inner, inner) | st.builds(Or, inner, inner), max_leaves=12))
 def test_b199_reachable_is_the_truth_of_the_tree(condition: Condition) -> None:
-    assert EventSources(host()).reachable("j", "start on", condition) is truth(condition, frozenset(("filesystem", "startup")))
+    expected = truth(condition, frozenset(("filesystem", "startup")))
+    assert EventSources(host(), LoadedJobs()).reachable("j", "start on", condition) is expected
 
 
 @given(st.lists(st.text(alphabet="ab*?[]!=$ {}\\-", min_size=1, max_size=8), min_size=1, max_size=4),
@@ -265,6 +269,17 @@ def test_b199_reachable_is_the_truth_of_the_tree(condition: Condition) -> None:
        st.sampled_from(["systemd", "container", "none", "session"]))
 def test_b199_any_operand_has_an_answer(words: List[str], stanza: str, event: str, kind: str) -> None:
     leaf = Match(event or words[0], tuple(words[1:] if not event else words))
-    sources = EventSources(host(kind))
-    sources.define("ab", ("a*",))
+    loaded = LoadedJobs()
+    sources = EventSources(host(kind), loaded)
+    loaded.define("ab", ("a*",))
     assert str(sources.source(Operand("j", stanza, leaf)))
+
+
+def test_b276_the_daemon_looks_at_the_classes_themselves() -> None:
+    machine = SimulatedMachine()
+    machine.define("a", "emits ready disk-*\nexec initctl emit up")
+    jobs = RegisteredJobs(machine.engine)
+    assert [jobs.emitter(event) for event in ("ready", "disk-x", "up", "down")] == ["a", "a", "a", None]
+    assert list(jobs.names()) == ["a"] and jobs.loaded("a") and not jobs.loaded("b")
+    machine.forget("a")
+    assert jobs.emitter("up") is None
