@@ -79,7 +79,7 @@ class HostMode:
         self._way_down = WayDown(self._facts, self._events, self.feed, loop.later, log, host, lambda: self.profile != RHEL)
         self._bridge: Optional[BridgeProcess] = None
         if self.kind != detection.SYSTEMD:
-            self._bridge = BridgeProcess(self.kind, environment, loop, log)
+            self._bridge = BridgeProcess(environment, loop, log)
 
     # -- the configuration ---------------------------------------------------------------------------------------
 

@@ -67,7 +67,7 @@ class DelayLock:
             self._logind.release_lock()
 
     def prepare(self, begins: bool, kind: str, delay: float) -> None:
-        """logind announces a shutdown, or that it was cancelled. ``kind``: what it calls it, "" if it does not say; ``delay`` in seconds."""
+        """logind announces a shutdown, or that it was cancelled. ``kind``: its word for it, "" for none; ``delay`` in seconds."""
         if begins and not self._going_down:
             self._going_down = True
             way = way_of_logind(kind)
