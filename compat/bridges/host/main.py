@@ -15,9 +15,11 @@ import traceback
 from typing import Any, Callable, List, Optional, Sequence
 
 from ... import UPSTART_VERSION
+from ...engine.actions import WARN
 from ...host.configuration import PATH, HostConfiguration, parse_configuration
-from ...host.detection import CONTAINER, NONE, container_type
+from ...host.detection import CONTAINER, NONE, SYSTEMD, container_type
 from ...loop import MainLoop
+from .aliases import Aliases
 from .boot import Settings
 from .container_session import ContainerSession
 from .daemon_link import DaemonLink, Greeting, Session
@@ -25,6 +27,7 @@ from .fact import Fact
 from .mappings import Mappings
 from .runlevels import boot_level
 from .shutdown_command import shut_down
+from .systemd_session import SystemdSession
 
 _NAME = "upstart-host-bridge"
 _HELP = f"""\
@@ -74,7 +77,21 @@ class Bridge:
         mappings = Mappings(self._configuration.mappings)
         container = container_type(os.environ) or ("unknown" if greeting.kind == CONTAINER else "")
         settings = Settings(profile, level, container, greeting.kind == NONE)
-        return ContainerSession(settings, known, self._link.wanted, mappings, self._tell, self._loop, self._log)
+        tell, settled = (self._repeat, self._loop.quit) if self._replay else (self._tell, lambda: None)
+        if greeting.kind == SYSTEMD:
+            aliases = Aliases((*self._configuration.aliases, *mappings.aliases()))
+            return SystemdSession(settings, known, self._link, mappings, aliases, tell, self._loop, self._glib, self._log_from, settled)
+        return ContainerSession(settings, known, self._link.wanted, mappings, tell, self._loop, self._log, settled)
+
+    def _repeat(self, facts: Sequence[Fact]) -> None:
+        """B205: the events alone, for the daemon knows the facts."""
+        for fact in facts:
+            for each in fact.events:
+                self._link.emit(each.name, (*each.env, "HOST_REPLAY=1"))
+
+    def _log_from(self, priority: int, text: str) -> None:
+        if self._verbose or priority >= WARN:
+            self._log(text)
 
     def _tell(self, facts: Sequence[Fact]) -> None:
         if self._verbose:
