@@ -127,7 +127,8 @@ class SystemdHost:
 
     def go_down(self, how: str) -> None:
         """``poweroff``, ``reboot`` and the like, and wait for the end."""
-        self.run("systemctl", "--no-block", how)
+        # What systemctl does where there is no logind to ask.
+        self.run("systemctl", "--no-block", "--job-mode=replace-irreversibly", "start", f"{how}.target")
         began = time.monotonic()
         while self._call("pid", "-n", self._name).returncode == 0:
             assert time.monotonic() - began < _PATIENCE
