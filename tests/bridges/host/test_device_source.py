@@ -14,7 +14,6 @@ from tests.bridges.host.telling import Table, define, wanted
 from tests.bridges.host.test_devices import UDEV_ADD
 
 
-
 def pci(slot: int) -> str:
     return f"devices/pci0000:00/0000:00:0{slot}.0"
 
@@ -166,5 +165,5 @@ def test_b255_after_an_overflow_stock_is_taken_again(namespace: Namespace, sysfs
     (sysfs / "class/block/sda").unlink()
     namespace.run("sh", "-ec", "for i in 1 2 3 4 5 6 7 8 9; do ip link add v$i type veth peer name w$i; done")
     loop.turn_until(watching.source, lambda: len(watching.told) == 3)
-    assert [" ".join(each.split()[:2]) for each in watching.told[1:]] == ["block-device-removed KERNEL=sda", "block-device-added KERNEL=sdb"]
+    assert [each.split()[0] for each in watching.told[1:]] == ["block-device-removed", "block-device-added"]
     watching.close()
