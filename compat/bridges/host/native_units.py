@@ -189,7 +189,9 @@ class NativeUnits:
         """Whether it was told to be running, or is about to be."""
         unit = self._unit.get(candidate, candidate)
         seen = self._batch.get(unit)
-        return self._told.get(unit, _NEVER).state != DOWN or (seen is not None and self._seen_phase(seen, _NEVER).state != DOWN)
+        # A job of one that is down is that of its start: its turn has not come yet, but it will not be another's place then.
+        return self._told.get(unit, _NEVER).state != DOWN or (
+            seen is not None and (seen.job or self._seen_phase(seen, _NEVER).state != DOWN))
 
     def _choose(self) -> List[Fact]:
         """Find a unit for each name that has none. It is kept until it is down and another one comes up."""

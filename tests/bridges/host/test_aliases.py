@@ -62,8 +62,8 @@ def test_b238_milestones_have_no_unit(name: str) -> None:
 
 
 def test_b238_lines_of_the_administrator_come_before_everything() -> None:
-    aliases = Aliases([("network", ("wicked.service",)), ("mydb", ("postgresql@14.service", "pg.service")), ("network", ("netctl.service",)),
-                       ("rc", ("multi-user.target",))])
+    aliases = Aliases([("network", ("wicked.service",)), ("mydb", ("postgresql@14.service", "pg.service")),
+                       ("network", ("netctl.service",)), ("rc", ("multi-user.target",))])
     assert aliases.candidates("network")[:3] == ("wicked.service", "netctl.service", "network.service")
     assert aliases.candidates("networking")[0] == "networking.service"
     assert aliases.candidates("mydb") == ("postgresql@14.service", "pg.service", "mydb.service")

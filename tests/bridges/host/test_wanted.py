@@ -106,7 +106,8 @@ def test_b224_names_of_native_jobs_are_those_without_a_class() -> None:
 
 
 @pytest.mark.parametrize("condition", [
-    "start on started", "start on stopped RESULT=failed", "start on started ssh*", "start on stopped JOB!=ssh", "stop on stopped $WAIT_FOR"])
+    "start on started", "start on stopped RESULT=failed", "start on started ssh*", "start on stopped JOB!=ssh",
+    "stop on stopped $WAIT_FOR"])
 def test_b224_without_one_name_every_service_is_wanted(condition: str) -> None:
     assert wanted(condition, "start on started cron").native_jobs() == ({"cron"}, True)
 
