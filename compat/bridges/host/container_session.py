@@ -38,6 +38,7 @@ class ContainerSession:
             self._rest()
         else:
             self._sources.open_network(self._rest)
+            self._sources.open_devices()
 
     def reconsider(self) -> None:
         """As daemon_link.Session."""

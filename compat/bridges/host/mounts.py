@@ -99,8 +99,11 @@ class Mounts:
         return self.update(self._tables)
 
     def stop(self) -> List[Fact]:
-        """Nobody asks any more: what is mounted from now on will be old when somebody does."""
-        return [Fact(_WATCHED, GONE)]
+        """Nobody asks any more: what is mounted by then will be old when somebody does."""
+        facts = [Fact(key, GONE) for key in (*self._told, _WATCHED)]
+        self._told.clear()
+        self._watched = self._tell = False
+        return facts
 
     # -- what the host's init is about to mount --------------------------------------------------------------
 

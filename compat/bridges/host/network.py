@@ -150,15 +150,17 @@ class Network:
     def reconsider(self, now: float) -> List[Fact]:
         """Conditions came or went."""
         facts: List[Fact] = []
-        for mark, asked in ((_WATCHED_LINKS, _links_asked(self._wanted, self._udev)),
-                            (_WATCHED_ADDRESSES, _addresses_asked(self._wanted))):
-            if not asked and mark in self._marked:
-                self._marked.discard(mark)
-                facts.append(Fact(mark, GONE))
-                if mark == _WATCHED_LINKS:
-                    self._tell_links = False
-                else:
-                    self._tell_addresses = False
+        if _WATCHED_LINKS in self._marked and not _links_asked(self._wanted, self._udev):
+            facts += [Fact(_link(index, name), GONE) for index, (name, _) in self._told.items()] + [Fact(_WATCHED_LINKS, GONE)]
+            self._told.clear()
+            self._tell_links = False
+            self._marked.discard(_WATCHED_LINKS)
+        if _WATCHED_ADDRESSES in self._marked and not _addresses_asked(self._wanted):
+            facts += [Fact(_addr(place), GONE) for place in self._up] + [Fact(_WATCHED_ADDRESSES, GONE)]
+            self._up.clear()
+            self._down_at.clear()
+            self._tell_addresses = False
+            self._marked.discard(_WATCHED_ADDRESSES)
         return facts + (self._pass(now) if self._complete else [])
 
     # -- inside ----------------------------------------------------------------------------------------------------

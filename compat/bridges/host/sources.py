@@ -1,6 +1,6 @@
 """The kernel's sources, each opened when some condition needs it and closed when none does any more (B196).
 
-Mounts and swaps, links and addresses. What a source cannot get from this kernel or container is said once, and the others
+Mounts and swaps, links and addresses, devices. What a source cannot get from this kernel or container is said once, and the others
 go on.
 """
 from __future__ import annotations
@@ -9,6 +9,8 @@ import os
 from typing import Callable, Optional, Sequence
 
 from ...loop import MainLoop
+from .device_source import DeviceSource
+from .devices import Devices
 from .fact import Fact, Known
 from .mount_source import MountSource
 from .mounts import Mounts
@@ -35,6 +37,7 @@ class HostSources:
         self._mounts: Optional[Mounts] = None
         self._mount_source: Optional[MountSource] = None
         self._network: Optional[NetworkSource] = None
+        self._devices: Optional[DeviceSource] = None
 
     @property
     def mounts(self) -> Optional[Mounts]:
@@ -63,16 +66,32 @@ class HostSources:
                 self._log(f"The network cannot be watched: {error.strerror}")
         told()
 
+    def open_devices(self) -> None:
+        """Watch devices if somebody wants to know, and tell those that are there; after the network.
+
+        With udev the network needs it too: an interface counts when udev is done with it (B256).
+        """
+        if self._devices is None and self._devices_asked_for():
+            devices = Devices(self._wanted, self._known, self._booting, self._udev)
+            try:
+                self._devices = DeviceSource(devices, self._udev, self._tell, self._settled)
+                self._loop.add_reader(self._devices.fileno(), self._devices.dispatch)
+            except OSError as error:
+                self._log(f"Devices cannot be watched: {error.strerror}")
+
     def catch_up(self) -> None:
         """Tell at once what the kernel has by now; what follows from it may be told next (B269)."""
         if self._mount_source is not None:
             self._mount_source.dispatch()
         if self._network is not None:
             self._network.dispatch()
+        if self._devices is not None:
+            self._devices.dispatch()
 
     def reconsider(self) -> None:
         """Conditions came or went."""
-        self._booting = False
+        # What is only watched from now on was not watched before, whatever the table has of earlier times.
+        self._booting, self._known = False, {}
         if self._mounts is not None and self._mount_source is not None:
             if Mounts.asked_for(self._wanted):
                 self._tell(self._mounts.reconsider())
@@ -88,6 +107,12 @@ class HostSources:
                 self._close_network()
         else:
             self.open_network()
+        if self._devices is not None:
+            self._devices.reconsider()
+            if not self._devices_asked_for():
+                self._close_devices()
+        else:
+            self.open_devices()
 
     def close(self) -> None:
         """Watch nothing any more."""
@@ -95,6 +120,20 @@ class HostSources:
             self._mount_source.close()
             self._mounts = self._mount_source = None
         self._close_network()
+        self._close_devices()
+
+    def _devices_asked_for(self) -> bool:
+        return Devices.asked_for(self._wanted, self._udev) or (self._udev and Network.asked_for(self._wanted, self._udev))
+
+    def _settled(self, index: int) -> None:
+        if self._network is not None:
+            self._network.settled(index)
+
+    def _close_devices(self) -> None:
+        if self._devices is not None:
+            self._loop.remove_reader(self._devices.fileno())
+            self._devices.close()
+            self._devices = None
 
     def _close_network(self) -> None:
         if self._network is not None:

@@ -73,6 +73,7 @@ class SystemdSession:
         self._sources.open_mounts()
         self._tell(self._boot.mounts_told(time.monotonic()))
         self._sources.open_network()
+        self._sources.open_devices()
         self._targets = BootTargets(self._ask_state)
         self._systemd = Systemd(glib, loop, log, (_system_bus(), "unix:path=/run/systemd/private"))
         for watcher in (self, self._targets, MountUnits(lambda: self._sources.mounts, self._tell)):
