@@ -22,6 +22,10 @@ from .backends.apparmor import usable as apparmor_usable
 from .backends.native import NativeBackend
 from .backends.protocol import ProcessDefaults
 from .backends.utmp import process_ended as mark_dead_in_utmp
+from .bridges.host.event_sources import EventSources, Host
+from .bridges.host.loaded_jobs import RegisteredJobs
+from .bridges.host.master_table import PLAIN, SESSION
+from .bridges.host.wanted import Operand
 from .command_line import Information, Options, UsageError, parse
 from .config.catalogue import Catalogue
 from .config.sources import Source, home_directory, session_sources, system_sources
@@ -34,6 +38,7 @@ from .engine.engine import Engine
 from .engine.inputs import EmitEvent, Quiesce
 from .log import PRIORITY_NAMES, Log
 from .loop import MainLoop
+from .parser.definition import Match
 from .supervisor import Supervisor
 
 _PR_SET_CHILD_SUBREAPER = 36
@@ -78,6 +83,7 @@ class Daemon:
         self._watcher = Watcher(self._catalogue, self.log)
         self._control = Control(self._engine, self._supervisor.feed, self, self.log, self._loop)
         self._supervisor.control = self._control.perform
+        self._event_sources = EventSources(self._judged_host(), RegisteredJobs(self._engine))
         self._address = address
         self._session_file = SessionFile(self.log)
 
@@ -257,6 +263,13 @@ class Daemon:
     def end_session(self) -> None:
         """C52."""
         self._supervisor.feed(Quiesce("logout"))
+
+    def event_source(self, job: str, stanza: str, operand: Match) -> str:
+        """B199."""
+        return str(self._event_sources.source(Operand(job, stanza, operand)))
+
+    def _judged_host(self) -> Host:
+        return Host(SESSION if self.user_mode else PLAIN)
 
     # -- the log -----------------------------------------------------------------------------------------------
 

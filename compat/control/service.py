@@ -18,6 +18,7 @@ from .bus import SESSION, SYSTEM, Bus, session_bus_address, system_bus_address
 from .calls import Call, PendingCalls
 from .instance_object import InstanceObject
 from .interfaces import Interface, InvalidArguments, Method, ObjectKind, UnknownMember, bare_introspection
+from .job_conditions import JobConditions
 from .job_object import JobObject
 from .manager_object import ManagerObject
 from .paths import JOBS, MANAGER, escape, unescape
@@ -54,12 +55,13 @@ class Control:
         self._bus = Bus(glib, loop, log, self._export_bus, self._withdraw)
         introspectable = Interface(INTROSPECTABLE_INTERFACE, (Method("Introspect", "", "data:s", self._introspect),))
 
-        def kind(own: Interface) -> ObjectKind:
-            return ObjectKind(own, (properties_interface(own), introspectable))
+        def kind(own: Interface, *further: Interface) -> ObjectKind:
+            return ObjectKind(own, (properties_interface(own), introspectable, *further))
 
         manager = ManagerObject(engine, feed, self._pending, self._permissions, services, self._bus, log)
         self._manager_kind = kind(manager.interface())
-        self._job_kind = kind(JobObject(engine, feed, self._pending, self._permissions).interface())
+        self._job_kind = kind(JobObject(engine, feed, self._pending, self._permissions).interface(),
+                              JobConditions(engine, services.event_source).interface())
         self._instance_kind = kind(InstanceObject(feed, self._pending, self._permissions).interface())
 
     # -- what the daemon calls ---------------------------------------------------------------------------

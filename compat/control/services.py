@@ -3,6 +3,8 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from ..parser.definition import Match
+
 
 class DaemonServices(Protocol):
     """The daemon's side of the methods that are not about jobs. All calls return at once."""
@@ -39,3 +41,6 @@ class DaemonServices(Protocol):
 
         The daemon may not exit before this returns. Not called in pid 1.
         """
+
+    def event_source(self, job: str, stanza: str, operand: Match) -> str:
+        """Who emits what an operand of the job's ``start on`` or ``stop on`` waits for, in words (B199)."""

@@ -7,7 +7,6 @@ administrator's mappings; so a file can be judged before it is installed, and fo
 """
 from __future__ import annotations
 
-from difflib import get_close_matches
 from typing import Callable, FrozenSet, Iterable, Iterator, List, NamedTuple, Optional, Tuple
 
 from ...engine.conditions import Argument, postfix, split_argument
@@ -234,6 +233,8 @@ def _alike(name: str, known: str) -> bool:
 
 def _nearest(name: str, known: Iterable[str]) -> str:
     """The known name that ``name`` may be a slip of, or ""."""
+    # Rarely needed, and slow to load.
+    from difflib import get_close_matches
     near = get_close_matches(name, sorted({each for each in known if _alike(name, each)}), 1, _NEAR)
     return near[0] if near else ""
 

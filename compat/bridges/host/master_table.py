@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from typing import Dict, FrozenSet, NamedTuple, Optional, Tuple
 
-#: Kinds of hosts (B194, B257, B266), and a daemon of a user's session, which no host bridge serves.
-SYSTEMD, CONTAINER, BARE, SESSION = "systemd", "container", "none", "session"
+#: Kinds of hosts (B194, B257, B266); a daemon of a user's session, and one of the system that is not in host mode.
+#: Those two are served by no host bridge.
+SYSTEMD, CONTAINER, BARE, SESSION, PLAIN = "systemd", "container", "none", "session", "plain"
 #: Profiles (B197).
 UBUNTU, RHEL, CHROMEOS, MINIMAL = "ubuntu", "rhel", "chromeos", "minimal"
 
@@ -44,7 +45,7 @@ _LINK = ("IFACE", "LOGICAL", "ADDRFAM", "METHOD")
 
 #: The first row that fits counts.
 EVENTS: Tuple[Row, ...] = (
-    Row("startup", (*_BOOTED, SESSION), "boot"),
+    Row("startup", (*_BOOTED, SESSION, PLAIN), "boot"),
     Row("mounting", _BOOTED, "mountinfo", _MOUNT),
     Row("mounted", _BOOTED, "mountinfo", _MOUNT),
     Row("virtual-filesystems", _BOOTED, "boot"),
@@ -75,12 +76,12 @@ EVENTS: Tuple[Row, ...] = (
     Row("*-device-changed", (SYSTEMD,), "udev", None),
     Row("*-device-removed", (SYSTEMD,), "udev", None),
     Row("*-device-*", (SYSTEMD,), "udev", None),
-    Row("socket", _BOOTED, "bridge", None, "upstart-socket-bridge"),
-    Row("file", (*_BOOTED, SESSION), "bridge", None, "upstart-file-bridge"),
-    Row("dbus", (*_BOOTED, SESSION), "bridge", None, "upstart-dbus-bridge"),
+    Row("socket", (*_BOOTED, PLAIN), "bridge", None, "upstart-socket-bridge"),
+    Row("file", (*_BOOTED, SESSION, PLAIN), "bridge", None, "upstart-file-bridge"),
+    Row("dbus", (*_BOOTED, SESSION, PLAIN), "bridge", None, "upstart-dbus-bridge"),
     Row("dconf", (SESSION,), "bridge", None, "upstart-dconf-bridge"),
     Row(":sys:*", (SESSION,), "bridge", None, "upstart-event-bridge"),
-    Row("session-end", (SESSION,), "session"),
+    Row("session-end", (SESSION,), "session", ("TYPE",)),
 )
 
 #: Events of other times and places, and why none of them comes here (B193, B267).
