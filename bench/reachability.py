@@ -26,7 +26,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from bench.session import table  # noqa: E402
-from compat.bridges.host.event_sources import EventSources, Host, condition_text  # noqa: E402
+from compat.bridges.host.event_sources import EventSources, Host  # noqa: E402
 from compat.bridges.host.loaded_jobs import LoadedJobs  # noqa: E402
 from compat.bridges.host.master_table import RHEL, SYSTEMD, UBUNTU  # noqa: E402
 from compat.bridges.host.wanted import START_ON, job_name, operands  # noqa: E402
@@ -91,7 +91,7 @@ def judge(definition: JobDefinition, host: Host, with_set: bool) -> Tuple[bool, 
             name = job_name(operand.leaf)
             if name is not None and not sources.stands(name):
                 loaded.define(name)
-    missing = [condition_text(operand.leaf) for operand, _ in sources.unmet(NAME, definition.start_on, None)]
+    missing = [" ".join((operand.leaf.event, *operand.leaf.args)) for operand, _ in sources.unmet(NAME, definition.start_on, None)]
     return sources.reachable(NAME, START_ON, definition.start_on), missing
 
 

@@ -12,14 +12,11 @@ from typing import Callable, FrozenSet, Iterable, Iterator, List, NamedTuple, Op
 from ...engine.conditions import Argument, postfix, split_argument
 from ...engine.globs import glob_match, is_literal
 from ...parser.definition import Condition, Match
-from ...parser.notation import to_infix, to_postfix
 from .aliases import Aliases
 from .loaded_jobs import Jobs
 from .master_table import EARLY_JOBS, EVENTS, MILESTONES, NEVER, RHEL, SYSTEMD, UBUNTU, VALUES, Milestone, Row
 from .wanted import JOB_EVENTS, Operand, job_argument, operands, possible
 
-#: What an event that nobody emits is called in every message (B199).
-NOBODY = "nothing on this host emits this event"
 _TOO_EARLY = "too early on this host"
 #: Below these the kernel and the host have mounted everything before any job is asked (B210).
 _VIRTUAL_PLACES = ("/proc", "/sys", "/dev", "/run")
@@ -67,7 +64,8 @@ class EventSources:
         self._host = host
         self._jobs = jobs
         self._rows = tuple(row for row in EVENTS if host.kind in row.kinds and host.profile in row.profiles)
-        self._milestones = tuple(name for name, milestone in MILESTONES.items() if host.kind in milestone.kinds)
+        self._milestones = tuple(
+            name for name, milestone in MILESTONES.items() if host.kind in milestone.kinds and host.profile in milestone.profiles)
 
     def source(self, operand: Operand) -> Source:
         """Who emits what this operand waits for."""
@@ -238,12 +236,3 @@ def _nearest(name: str, known: Iterable[str]) -> str:
     near = get_close_matches(name, sorted({each for each in known if _alike(name, each)}), 1, _NEAR)
     return near[0] if near else ""
 
-
-def complaint(operand: Operand, source: Source) -> str:
-    """The line of the log about an operand that nobody meets (B199)."""
-    return f"{operand.job}: {operand.stanza} {condition_text(operand.leaf)}: {NOBODY}" + (f" ({source.note})" if source.note else "")
-
-
-def condition_text(condition: Condition) -> str:
-    """A condition as initctl prints it (P113)."""
-    return to_infix(to_postfix(condition))

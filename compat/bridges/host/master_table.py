@@ -12,6 +12,7 @@ from typing import Dict, FrozenSet, NamedTuple, Optional, Tuple
 SYSTEMD, CONTAINER, BARE, SESSION, PLAIN = "systemd", "container", "none", "session", "plain"
 #: Profiles (B197).
 UBUNTU, RHEL, CHROMEOS, MINIMAL = "ubuntu", "rhel", "chromeos", "minimal"
+_EVERY_PROFILE = (UBUNTU, RHEL, CHROMEOS, MINIMAL)
 
 _BOOTED = (SYSTEMD, CONTAINER, BARE)
 _WATCHED = (SYSTEMD, CONTAINER)
@@ -37,7 +38,7 @@ class Row(NamedTuple):
     source: str
     variables: Optional[Tuple[str, ...]] = ()
     program: str = ""
-    profiles: Tuple[str, ...] = (UBUNTU, RHEL, CHROMEOS, MINIMAL)
+    profiles: Tuple[str, ...] = _EVERY_PROFILE
 
 
 _MOUNT = ("DEVICE", "MOUNTPOINT", "TYPE", "OPTIONS")
@@ -68,7 +69,7 @@ EVENTS: Tuple[Row, ...] = (
     Row("unmounted-remote-filesystems", _BOOTED, "shutdown"),
     Row("power-status-changed", _WATCHED, "boot"),
     Row("keyboard-request", (SYSTEMD,), "boot"),
-    Row("plymouth-ready", (SYSTEMD,), "boot"),
+    Row("plymouth-ready", _BOOTED, "boot"),
     Row("login-session-start", (SYSTEMD,), "systemd display-manager.service", ("DISPLAY_MANAGER",)),
     Row("desktop-session-start", (SYSTEMD,), "logind", ("DISPLAY_MANAGER", "USER")),
     Row("desktop-shutdown", (SYSTEMD,), "shutdown"),
@@ -94,35 +95,34 @@ NEVER: Dict[str, str] = {
     "shutdown": "no system ever emitted it; stop on runlevel [016] is meant",
 }
 
-_ALL = ("starting", "started", "stopping", "stopped")
-
 
 class Milestone(NamedTuple):
-    """A job that the host's own life stands for (B211, B217, B246): which job events it has, and with which variables.
+    """A job that the host's own life stands for (B211, B217, B246). ``variables`` are those after E92's.
 
-    ``early``: those that come later than old jobs expect (B210).
+    ``early``: the events that come later than old jobs expect (B210).
     """
 
-    events: Tuple[str, ...] = _ALL
     variables: Tuple[str, ...] = ()
     source: str = "boot"
     kinds: Tuple[str, ...] = _BOOTED
+    profiles: Tuple[str, ...] = _EVERY_PROFILE
     early: FrozenSet[str] = frozenset()
 
 
-_TASK = Milestone(kinds=(SYSTEMD,))
+#: Those that are over when the host can run the daemon at all.
+PAST_JOBS: Tuple[str, ...] = (
+    "udevtrigger", "udevmonitor", "udev-trigger", "udev-finish", "udev-post", "kmod", "module-init-tools", "procps",
+    "hostname", "hostname.sh", "console-setup", "console-font", "setvtrgb", "hwclock", "hwclock.sh", "hwclock-save",
+    "checkroot.sh", "checkroot-bootclean.sh", "checkfs.sh", "mountall.sh", "mountkernfs.sh", "mountdevsubfs.sh", "mountall-bootclean.sh",
+    "mtab.sh", "bootmisc.sh", "resolvconf", "cgroup-lite", "cgroups", "cgconfig", "dmesg")
 MILESTONES: Dict[str, Milestone] = {
     "rc": Milestone(variables=("RUNLEVEL", "PREVLEVEL")),
-    "rc-sysinit": Milestone(),
-    "rcS": Milestone(),
-    "mountall": Milestone(kinds=(SYSTEMD,), early=frozenset(("starting",))),
+    "rc-sysinit": Milestone(profiles=(UBUNTU,)),
+    "rcS": Milestone(profiles=(RHEL,)),
+    "mountall": Milestone(early=frozenset(("starting",))),
     "network-interface": Milestone(variables=("INTERFACE",), source="netlink", kinds=_WATCHED),
-    "udev-fallback-graphics": _TASK,
-    **dict.fromkeys((
-        "udevtrigger", "udev-trigger", "udevmonitor", "udev-post", "udev-finish", "kmod", "module-init-tools", "procps", "hostname",
-        "hostname.sh", "console-setup", "console-font", "setvtrgb", "hwclock", "hwclock-save", "hwclock.sh", "cgroup-lite", "cgroups",
-        "cgconfig", "checkfs.sh", "checkroot.sh", "checkroot-bootclean.sh", "bootmisc.sh", "mtab.sh", "mountall.sh",
-        "mountall-bootclean.sh", "mountkernfs.sh", "mountdevsubfs.sh", "mountnfs.sh", "mountnfs-bootclean.sh"), _TASK),
+    "udev-fallback-graphics": Milestone(),
+    **dict.fromkeys(PAST_JOBS, Milestone()),
 }
 #: Units that are up long before any old job can be asked (B210).
 EARLY_JOBS: FrozenSet[str] = frozenset(("udev",))
