@@ -28,8 +28,9 @@ sys.path.insert(0, str(ROOT))
 from bench.session import table  # noqa: E402
 from compat.bridges.host.event_sources import EventSources, Host  # noqa: E402
 from compat.bridges.host.loaded_jobs import LoadedJobs  # noqa: E402
-from compat.bridges.host.master_table import RHEL, SYSTEMD, UBUNTU  # noqa: E402
+from compat.bridges.host.master_table import SYSTEMD  # noqa: E402
 from compat.bridges.host.wanted import START_ON, job_name, operands  # noqa: E402
+from compat.host.profile import RHEL, UBUNTU  # noqa: E402
 from compat.parser.definition import JobDefinition  # noqa: E402
 from compat.parser.emitted_events import emitted_events  # noqa: E402
 from compat.parser.errors import ParseError  # noqa: E402

@@ -15,7 +15,7 @@ import socket
 import sys
 import time
 import traceback
-from typing import List, Mapping, Optional, Sequence, Tuple
+from typing import Any, List, Mapping, Optional, Sequence, Tuple
 
 from . import UPSTART_VERSION
 from .backends.apparmor import usable as apparmor_usable
@@ -36,6 +36,8 @@ from .control.session_file import SessionFile
 from .engine.actions import DEBUG, ERROR, INFO, WARN
 from .engine.engine import Engine
 from .engine.inputs import EmitEvent, Quiesce
+from .host.detection import AUTO, host_kind
+from .host.mode import HostMode, Settings
 from .log import PRIORITY_NAMES, Log
 from .loop import MainLoop
 from .parser.definition import Match
@@ -78,12 +80,13 @@ class Daemon:
             self._supervisor.feed, self.log, self._loop.later, self._process_defaults(inherit, nofile),
             mark_dead_in_utmp if self._system_mode else None)
         self._supervisor.backend = self._backend
-        self._supervisor.session_ended = self._loop.quit
-        self._catalogue = Catalogue(self._sources(), self._supervisor.feed, self.log)
+        self._supervisor.session_ended = self._session_ended
+        self._host = self._host_mode()
+        feed = self._supervisor.feed if self._host is None else self._host.feed
+        self._catalogue = Catalogue(self._sources(), self._supervisor.feed if self._host is None else self._host.define, self.log)
         self._watcher = Watcher(self._catalogue, self.log)
-        self._control = Control(self._engine, self._supervisor.feed, self, self.log, self._loop)
-        self._supervisor.control = self._control.perform
-        self._event_sources = EventSources(self._judged_host(), RegisteredJobs(self._engine))
+        self._control = Control(self._engine, feed, self, self.log, self._loop, self._host)
+        self._supervisor.control = self._perform
         self._address = address
         self._session_file = SessionFile(self.log)
 
@@ -108,6 +111,8 @@ class Daemon:
         except Exception as error:
             # Jobs that were read before run; a reload reads the rest.
             self._on_error("reading the configuration", error)
+        if self._host is not None:
+            self._host.loaded()
         if self._watcher.fileno() >= 0:
             self._loop.add_reader(self._watcher.fileno(), self._watcher.dispatch)
         # What was loaded lives long; the collector need not walk it again and again.
@@ -125,19 +130,25 @@ class Daemon:
         if options.startup_event is not None:
             self._supervisor.feed(EmitEvent(None, options.startup_event))
         self._become_subreaper()
+        if self._host is not None:
+            self._host.start()
         try:
             self._loop.run()
         finally:
+            if self._host is not None:
+                self._host.close()
             self._session_file.remove()
             self._control.close()
             self._backend.close()
             self._log_lines.flush()
-        return 0
+        return 0 if self._host is None else self._host.exit_status
 
     def _poll_events(self) -> bool:
         """Work off events; whether the next turn is to follow at once."""
         if not self._supervisor.poll():
             self._full_turns = 0
+            if self._host is not None:
+                self._host.end_of_turn()
             return False
         self._full_turns += 1
         if self._full_turns < _PATIENT_TURNS:
@@ -145,6 +156,25 @@ class Daemon:
         # Jobs that trigger each other for ever (E90): not with all of the processor, and clients can read.
         self._loop.later(_RUNAWAY_PAUSE, lambda: None)
         return False
+
+    def _host_mode(self) -> Optional[HostMode]:
+        kind = self._options.host
+        if kind is None or not self._system_mode:
+            return None
+        if kind == AUTO:
+            kind = host_kind(self.pid1, self._environment)
+        return HostMode(Settings(kind, self._options.profile, self._options.exit_with), self._engine, self._supervisor.feed,
+                        self._loop, self.log, self._environment)
+
+    def _perform(self, action: Any) -> None:
+        if self._host is None or not self._host.perform(action):
+            self._control.perform(action)
+
+    def _session_ended(self) -> None:
+        if self._host is None:
+            self._loop.quit()
+        else:
+            self._host.session_ended()
 
     def _process_defaults(self, inherit: bool, nofile: Tuple[int, int]) -> ProcessDefaults:
         options = self._options
@@ -205,7 +235,14 @@ class Daemon:
         self._loop.add_signal(signal.SIGTERM, self._on_terminate)
         self._loop.add_signal(signal.SIGCHLD, lambda: None)
         # A stray one must not end the jobs' supervisor (D62).
-        for stray in (signal.SIGPWR, signal.SIGUSR2, signal.SIGALRM):
+        strays = {signal.SIGPWR, signal.SIGUSR2, signal.SIGALRM}
+        if self._host is not None:
+            self._loop.add_signal(signal.SIGINT, self._host.interrupted)
+            for number in (signal.SIGTERM, *self._host.ending_signals):
+                self._loop.add_signal(number, self._host.terminated)
+            self._loop.add_signal(signal.SIGPWR, self._host.power_failed)
+            strays.discard(signal.SIGPWR)
+        for stray in strays:
             signal.signal(stray, signal.SIG_IGN)
 
     def _connect_bus(self) -> None:
@@ -253,8 +290,12 @@ class Daemon:
         self._log_lines.priority = PRIORITY_NAMES.index(priority)
 
     def reload_configuration(self) -> None:
-        """C38, D133."""
+        """C38, D133, B271."""
+        if self._host is not None:
+            self._host.reconfigure()
         self._catalogue.reload()
+        if self._host is not None:
+            self._host.loaded()
 
     def write_held_output(self) -> None:
         """C49."""
@@ -266,10 +307,8 @@ class Daemon:
 
     def event_source(self, job: str, stanza: str, operand: Match) -> str:
         """B199."""
-        return str(self._event_sources.source(Operand(job, stanza, operand)))
-
-    def _judged_host(self) -> Host:
-        return Host(SESSION if self.user_mode else PLAIN)
+        host = self._host.described() if self._host is not None else Host(SESSION if self.user_mode else PLAIN)
+        return str(EventSources(host, RegisteredJobs(self._engine)).source(Operand(job, stanza, operand)))
 
     # -- the log -----------------------------------------------------------------------------------------------
 

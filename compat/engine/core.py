@@ -41,6 +41,8 @@ class Core:
         #: the calls of Reload that SignalNotSent and ProcessVanished are about: spawn -> call
         self.reloads: Dict[int, int] = {}
         self.session_end: Optional["SessionEnd"] = None
+        #: nothing is respawned any more (B219)
+        self.host_goes_down = False
 
     def number(self) -> int:
         """A number that was never given before."""
@@ -104,7 +106,7 @@ class SessionEnd:
         self.began = now
         self.phase = "wait"
         self.phase_began = now
-        self.limit = 0
+        self.limit = 0.0
         self.timer = 0
 
 

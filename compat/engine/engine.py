@@ -85,6 +85,14 @@ class Engine:
         """C87. Raises Refused."""
         return commands.get_env(self._core, job, instance, name)
 
+    def names_event(self, name: str) -> bool:
+        """Whether a condition of some job or instance names this event, by its name or by a pattern."""
+        return self._core.registry.names_event(name)
+
+    def largest_kill_timeout(self) -> int:
+        """Of all instances, in seconds; 0 without any (B220)."""
+        return max((instance.definition.kill_timeout for instance in lifecycle.all_instances(self._core)), default=0)
+
     def held_events(self) -> List[Tuple[str, Table]]:
         """Events that something holds, oldest first: (name, variables)."""
         return [(event.name, dict(entry.partition("=")[::2] for entry in event.env))
@@ -116,7 +124,11 @@ def _timer(core: Core, happened: inputs.TimerFired) -> None:
 
 
 def _quiesce(core: Core, happened: inputs.Quiesce) -> None:
-    session_end.begin(core, happened.reason)
+    session_end.begin(core, happened.reason, happened.limit)
+
+
+def _host_goes_down(core: Core, happened: inputs.HostGoesDown) -> None:
+    core.host_goes_down = happened.down
 
 
 _ProcessHandler = Callable[[Core, Instance, int, Any], None]
@@ -235,4 +247,5 @@ _HANDLERS: Dict[type, _Handler] = {
     inputs.SignalNotSent: _of_process(_not_signalled),
     inputs.TimerFired: _timer,
     inputs.Quiesce: _quiesce,
+    inputs.HostGoesDown: _host_goes_down,
 }

@@ -11,10 +11,11 @@ from typing import Callable, FrozenSet, Iterable, Iterator, List, NamedTuple, Op
 
 from ...engine.conditions import Argument, postfix, split_argument
 from ...engine.globs import glob_match, is_literal
+from ...host.profile import RHEL, UBUNTU
 from ...parser.definition import Condition, Match
 from .aliases import Aliases
 from .loaded_jobs import Jobs
-from .master_table import EARLY_JOBS, EVENTS, MILESTONES, NEVER, RHEL, SYSTEMD, UBUNTU, VALUES, Milestone, Row
+from .master_table import EARLY_JOBS, EVENTS, MILESTONES, NEVER, SYSTEMD, VALUES, Milestone, Row
 from .wanted import JOB_EVENTS, Operand, job_argument, operands, possible
 
 _TOO_EARLY = "too early on this host"

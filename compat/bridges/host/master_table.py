@@ -7,12 +7,11 @@ from __future__ import annotations
 
 from typing import Dict, FrozenSet, NamedTuple, Optional, Tuple
 
+from ...host.profile import PROFILES, RHEL, UBUNTU
+
 #: Kinds of hosts (B194, B257, B266); a daemon of a user's session, and one of the system that is not in host mode.
 #: Those two are served by no host bridge.
 SYSTEMD, CONTAINER, BARE, SESSION, PLAIN = "systemd", "container", "none", "session", "plain"
-#: Profiles (B197).
-UBUNTU, RHEL, CHROMEOS, MINIMAL = "ubuntu", "rhel", "chromeos", "minimal"
-_EVERY_PROFILE = (UBUNTU, RHEL, CHROMEOS, MINIMAL)
 
 _BOOTED = (SYSTEMD, CONTAINER, BARE)
 _WATCHED = (SYSTEMD, CONTAINER)
@@ -38,7 +37,7 @@ class Row(NamedTuple):
     source: str
     variables: Optional[Tuple[str, ...]] = ()
     program: str = ""
-    profiles: Tuple[str, ...] = _EVERY_PROFILE
+    profiles: Tuple[str, ...] = PROFILES
 
 
 _MOUNT = ("DEVICE", "MOUNTPOINT", "TYPE", "OPTIONS")
@@ -105,7 +104,7 @@ class Milestone(NamedTuple):
     variables: Tuple[str, ...] = ()
     source: str = "boot"
     kinds: Tuple[str, ...] = _BOOTED
-    profiles: Tuple[str, ...] = _EVERY_PROFILE
+    profiles: Tuple[str, ...] = PROFILES
     early: FrozenSet[str] = frozenset()
 
 
