@@ -24,6 +24,8 @@ _VIRTUAL_PLACES = ("/proc", "/sys", "/dev", "/run")
 _FAILED = "/failed"
 #: How alike two names have to be, of 1, to take one for a slip of the other.
 _NEAR = 0.8
+#: With as many names at most a name is compared; to compare takes a few microseconds.
+_MOST_COMPARED = 200
 _UNIT_STARTS = ("JOB", "INSTANCE", "HOST_UNIT")
 _UNIT_ENDS = ("JOB", "INSTANCE", "RESULT", "PROCESS", "EXIT_STATUS", "EXIT_SIGNAL", "HOST_UNIT")
 
@@ -234,6 +236,6 @@ def _nearest(name: str, known: Iterable[str]) -> str:
     """The known name that ``name`` may be a slip of, or ""."""
     # Rarely needed, and slow to load.
     from difflib import get_close_matches
-    near = get_close_matches(name, sorted({each for each in known if _alike(name, each)}), 1, _NEAR)
+    near = get_close_matches(name, sorted({each for each in known if _alike(name, each)})[:_MOST_COMPARED], 1, _NEAR)
     return near[0] if near else ""
 
