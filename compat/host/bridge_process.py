@@ -37,10 +37,10 @@ class Loop(Protocol):
 
 
 class BridgeProcess:
-    """``kind`` of host as detection.py names it; ``environment`` of the child."""
+    """``environment`` of the child."""
 
-    def __init__(self, kind: str, environment: Mapping[str, str], loop: Loop, log: Callable[[int, str], None]) -> None:
-        self._command = [sys.executable, "-m", "compat.bridges.host", "--host", kind]
+    def __init__(self, environment: Mapping[str, str], loop: Loop, log: Callable[[int, str], None]) -> None:
+        self._command = [sys.executable, "-m", "compat.bridges.host"]
         self._environment = dict(environment)
         self._loop = loop
         self._log = log

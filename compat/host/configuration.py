@@ -6,7 +6,7 @@ One line, one thing; blank lines and those that begin with # say nothing:
     mask NAME…   unmask NAME…                 do, or do not, leave this job to the host; mask nothing: no default list
     hook NAME…                                hold the unit behind NAME while jobs react (B232)
     on SOURCE emit EVENT [KEY=VALUE]… [wait]  an event of one's own
-    runlevel=N  profile=P  shutdown-limit=S  emit-control-alt-delete=yes|no
+    runlevel=N  profile=P  shutdown-limit=S
 
 SOURCE is ``unit NAME up|down|starting|stopping``, ``mount PATH``, ``link NAME up|down`` or ``boot NAME``.
 """
@@ -55,7 +55,6 @@ class HostConfiguration(NamedTuple):
     runlevel: Optional[str] = None
     profile: Optional[str] = None
     shutdown_limit: Optional[int] = None
-    emit_control_alt_delete: bool = False
 
 
 class _Bad(Exception):
@@ -124,8 +123,7 @@ class _Reader:
             mappings=tuple(self._mappings),
             runlevel=settings.get("runlevel"),
             profile=settings.get("profile"),
-            shutdown_limit=None if limit is None else int(limit),
-            emit_control_alt_delete=settings.get("emit-control-alt-delete") == "yes")
+            shutdown_limit=None if limit is None else int(limit))
 
 
 def _check_setting(key: str, value: str) -> None:
@@ -135,8 +133,6 @@ def _check_setting(key: str, value: str) -> None:
         good = value in PROFILES
     elif key == "shutdown-limit":
         good = value.isascii() and value.isdigit() and 0 < int(value) <= 86400
-    elif key == "emit-control-alt-delete":
-        good = value in ("yes", "no")
     else:
         raise _Bad(f"unknown setting: {key}")
     if not good:

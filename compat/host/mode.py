@@ -83,7 +83,7 @@ class HostMode:
         self._described: Optional[Tuple[Tuple[str, HostConfiguration], DescribedHost]] = None
         self._bridge: Optional[BridgeProcess] = None
         if self.kind != detection.SYSTEMD:
-            self._bridge = BridgeProcess(self.kind, environment, loop, log)
+            self._bridge = BridgeProcess(environment, loop, log)
 
     # -- the configuration ---------------------------------------------------------------------------------------
 

@@ -182,6 +182,7 @@ class Shutdown:
         # One after the other: a job may have to be down before the unit that it uses.
         self._units = self._host.units()
         self._steps[:0] = [self._stop_unit] * len(self._units)
+        self._await_if_wanted("desktop-shutdown")
 
     def _stop_unit(self) -> None:
         fact = self._units.pop(0)

@@ -22,13 +22,12 @@ on boot filesystem emit disks-here
 runlevel=3
 profile=rhel
 shutdown-limit=60
-emit-control-alt-delete=yes
 """
     configuration, warnings = parse_configuration(text, "/c")
     assert warnings == []
     assert configuration == HostConfiguration(
         path="/c", aliases=(("web", ("nginx.service", "apache2.service")),), mask=frozenset(("foo",)), unmask=frozenset(("bar", "rc")),
-        hooks=("ssh",), runlevel="3", profile="rhel", shutdown_limit=60, emit_control_alt_delete=True, mappings=(
+        hooks=("ssh",), runlevel="3", profile="rhel", shutdown_limit=60, mappings=(
             Mapping(("unit", "display-manager.service", "up"), "login-prompt-visible"),
             Mapping(("mount", "/srv/data"), "data-here", ("PLACE=%m", "X=100%%u"), True),
             Mapping(("link", "eth0", "down"), "lost", ("IFACE=%i",)),

@@ -24,12 +24,16 @@ Tell = Callable[[Sequence[Fact]], None]
 
 
 class NetworkSource:
-    """Watches until ``close``. Raises OSError if there is no such socket to be had."""
+    """Watches until ``close``. Raises OSError if there is no such socket to be had.
 
-    def __init__(self, network: Network, loop: MainLoop, tell: Tell) -> None:
+    ``after`` is called whenever a whole picture has been told.
+    """
+
+    def __init__(self, network: Network, loop: MainLoop, tell: Tell, after: Callable[[], None] = lambda: None) -> None:
         self._network = network
         self._loop = loop
         self._tell = tell
+        self._after = after
         self._timer: Optional[Timer] = None
         self._due: Optional[float] = None
         self._retry: Optional[Timer] = None
@@ -98,6 +102,7 @@ class NetworkSource:
     def _completed(self) -> None:
         self._interrupted = 0
         self._report(self._network.update(Complete(), time.monotonic()))
+        self._after()
 
     def _take(self, datagram: Datagram) -> None:
         for message in rtnetlink.decode(datagram.data):

@@ -25,7 +25,8 @@ def test_b247_mounts_are_noticed_through_the_main_loop() -> None:
     turns: List[int] = []
     loop = MainLoop(lambda what, error: errors.append(error))
     loop.events = lambda: bool(turns.append(1))  # type: ignore[func-returns-value]
-    steps = iter((("mount", "-t", "tmpfs", "-o", "size=1m", "a source", "/mnt"), ("umount", "/mnt"), ("mount", "-t", "tmpfs", "again", "/mnt")))
+    steps = iter((("mount", "-t", "tmpfs", "-o", "size=1m", "a source", "/mnt"), ("umount", "/mnt"),
+                  ("mount", "-t", "tmpfs", "again", "/mnt")))
 
     def after(tables: Tables) -> None:
         # The next step when the last one was seen, and while the loop waits.
