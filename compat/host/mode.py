@@ -9,7 +9,7 @@ import signal
 import time
 from typing import Any, Callable, Dict, Mapping, Optional, Protocol, Sequence, Tuple
 
-from ..bridges.host.aliases import Aliases
+from ..bridges.host.described_host import described_host
 from ..bridges.host.event_sources import Host as DescribedHost
 from ..bridges.host.fact import Fact, HostEvent
 from ..bridges.host.systemd_question import ask_later
@@ -27,7 +27,7 @@ from .fact_file import PATH as FACTS
 from .known_facts import KnownFacts
 from .mounts_left import network_mounts_left
 from .owned_jobs import OwnedJobs
-from .profile import RHEL, UBUNTU
+from .profile import RHEL
 from .runlevel_record import write_runlevel
 from .shutdown import Host, Kind
 from .way_down import WayDown
@@ -117,11 +117,7 @@ class HostMode:
         """The host as conditions are judged by (B278)."""
         key = (self.profile, self._configuration)
         if self._described is None or self._described[0] != key:
-            mapped = {each.event for each in self._configuration.mappings}
-            if self._configuration.emit_control_alt_delete:
-                mapped.add("control-alt-delete")
-            self._described = key, DescribedHost(
-                self.kind, self.profile or UBUNTU, UnitFiles().exists, Aliases(self._configuration.aliases), frozenset(mapped))
+            self._described = key, described_host(self.kind, self.profile, self._configuration, UnitFiles().exists)
         return self._described[1]
 
     def _read_configuration(self) -> HostConfiguration:

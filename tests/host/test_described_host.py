@@ -25,15 +25,15 @@ def test_b197_kind_and_profile(tmp_path: Path) -> None:
     assert source(machine, "runlevel", "2") == "boot"
 
 
-def test_b270_mappings_and_b216_control_alt_delete(tmp_path: Path) -> None:
+def test_b270_mappings(tmp_path: Path) -> None:
     machine = HostMachine(tmp_path)
     machine.load({})
-    assert source(machine, "login-prompt-visible") == source(machine, "control-alt-delete") == "none"
+    assert source(machine, "login-prompt-visible") == "none"
     machine.configuration.write_text(
-        "on unit display-manager.service up emit login-prompt-visible\nemit-control-alt-delete=yes\nalias db pg.service\n")
+        "on unit display-manager.service up emit login-prompt-visible\nalias db pg.service\n")
     machine.mode.reconfigure()
     machine.mode.loaded()
-    assert source(machine, "login-prompt-visible") == source(machine, "control-alt-delete") == "mapping"
+    assert source(machine, "login-prompt-visible") == "mapping"
     assert machine.mode.described().aliases.candidates("db") == ("pg.service", "db.service")
 
 

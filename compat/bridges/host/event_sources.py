@@ -34,7 +34,7 @@ class Host(NamedTuple):
     """What is known of a host.
 
     ``unit_exists``: whether a unit of this name can be loaded and is not masked. ``mapped``: events of the lines
-    ``on … emit …`` (B270) and those that are switched on otherwise. ``programs``: the bridges that are installed.
+    ``on … emit …`` (B270). ``programs``: the bridges that are installed.
     """
 
     kind: str = SYSTEMD

@@ -27,13 +27,12 @@ class JobText(NamedTuple):
 class Complaints:
     """Says of each operand that nobody meets so once, also if its job is read again and again."""
 
-    def __init__(self, sources: EventSources) -> None:
-        self._sources = sources
+    def __init__(self) -> None:
         self._told: Dict[str, FrozenSet[str]] = {}
 
-    def about(self, job: JobText) -> List[str]:
+    def about(self, job: JobText, sources: EventSources) -> List[str]:
         """The lines that are new. To be asked when all jobs are loaded, for any of them may be who emits."""
-        lines = [complaint(operand, source) for operand, source in self._sources.unmet(*job)]
+        lines = [complaint(operand, source) for operand, source in sources.unmet(*job)]
         before = self._told.get(job.job, frozenset())
         if lines or before:
             self._told[job.job] = frozenset(lines)

@@ -23,7 +23,7 @@ def sources() -> Tuple[EventSources, LoadedJobs]:
 
 def test_b199_only_what_nobody_emits_is_complained_about() -> None:
     text = job("start on runlevel 2 and (local-filesystem or odd A=b)\nstop on stopping nginx or [!12345]")
-    assert Complaints(sources()[0]).about(text) == [
+    assert Complaints().about(text, sources()[0]) == [
         "web: start on local-filesystem: nothing on this host emits this event (did you mean local-filesystems?)",
         "web: start on odd A=b: nothing on this host emits this event",
         "web: stop on [!12345]: nothing on this host emits this event "
@@ -31,22 +31,22 @@ def test_b199_only_what_nobody_emits_is_complained_about() -> None:
 
 
 def test_b199_each_complaint_is_made_once() -> None:
-    complaints = Complaints(sources()[0])
-    assert len(complaints.about(job("start on odd or even"))) == 2
-    assert complaints.about(job("start on odd or even")) == []
-    assert complaints.about(job("start on odd or odd")) == []
-    assert len(complaints.about(job("start on odd or even"))) == 1
-    assert len(complaints.about(job("start on odd", "other"))) == 1
+    complaints, found = Complaints(), sources()[0]
+    assert len(complaints.about(job("start on odd or even"), found)) == 2
+    assert complaints.about(job("start on odd or even"), found) == []
+    assert complaints.about(job("start on odd or odd"), found) == []
+    assert len(complaints.about(job("start on odd or even"), found)) == 1
+    assert len(complaints.about(job("start on odd", "other"), found)) == 1
 
 
 def test_b199_what_became_possible_may_be_complained_about_again() -> None:
     found, jobs = sources()
-    complaints = Complaints(found)
-    assert complaints.about(job("start on ready")) != []
+    complaints = Complaints()
+    assert complaints.about(job("start on ready"), found) != []
     jobs.define("helper", ("ready",))
-    assert complaints.about(job("start on ready")) == []
+    assert complaints.about(job("start on ready"), found) == []
     jobs.forget("helper")
-    assert complaints.about(job("start on ready")) != []
+    assert complaints.about(job("start on ready"), found) != []
 
 
 def test_b199_every_operand_is_explained() -> None:
