@@ -40,7 +40,7 @@ class BridgeProcess:
     """``environment`` of the child."""
 
     def __init__(self, environment: Mapping[str, str], loop: Loop, log: Callable[[int, str], None]) -> None:
-        self._command = [sys.executable, "-m", "compat.bridges.host"]
+        self._command = [sys.executable, "-m", "compat.bridges.host", "--child"]
         self._environment = dict(environment)
         self._loop = loop
         self._log = log

@@ -58,14 +58,15 @@ class Session(Protocol):
 
 
 class DaemonLink:
-    """``begin`` makes the session of a new connection; ``log`` writes a line."""
+    """``begin`` makes the session of a new connection; ``log`` writes a line. ``lost``: called in place of connecting again."""
 
     def __init__(self, loop: MainLoop, glib: Any, begin: Callable[[Greeting], Session], log: Callable[[str], None],
-                 address: str = ADDRESS) -> None:
+                 lost: Optional[Callable[[], None]] = None, address: str = ADDRESS) -> None:
         self._loop = loop
         self._glib = glib
         self._begin = begin
         self._log = log
+        self._lost = lost
         self._address = address
         self._connection: Any = None
         self._session: Optional[Session] = None
@@ -214,6 +215,9 @@ class DaemonLink:
             session.close()
 
     def _again(self) -> None:
+        if self._lost is not None:
+            self._lost()
+            return
         self._loop.later(self._pause, self.connect)
         self._pause = min(self._pause * 2, _LONGEST_PAUSE)
 

@@ -68,7 +68,7 @@ def explain_loaded(configuration: HostConfiguration, address: str = ADDRESS) -> 
         print(f"{_PROGRAM}: {text}", file=sys.stderr)
         loop.quit()
 
-    link = DaemonLink(loop, importlib.import_module("dbus.mainloop.glib").DBusGMainLoop(), begin, failed, address)
+    link = DaemonLink(loop, importlib.import_module("dbus.mainloop.glib").DBusGMainLoop(), begin, failed, address=address)
     link.connect()
     loop.run()
     link.close()

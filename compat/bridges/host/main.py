@@ -41,7 +41,11 @@ Usage: {_NAME} [OPTION]...
 Tell the daemon of upstart-compat what happens on this host.
 
 Options:
+<<<<<<< HEAD
       --explain               say who emits what the conditions of jobs wait for: of those that are loaded, or of files
+=======
+      --child                 end when the connection to the daemon is lost: it starts another
+>>>>>>> hosta
       --replay                emit the events of everything that is up once more, with HOST_REPLAY=1, and exit
       --shutdown              take the steps of a shutdown if the host goes down, and wait for them
   -q, --quiet                 show errors only
@@ -49,6 +53,7 @@ Options:
       --help                  show this help and exit
       --version               show the version and exit
 """
+_FLAGS = ("--child", "--explain", "--replay", "--shutdown", "--quiet", "-q", "--verbose", "-v")
 _INITTAB = "/etc/inittab"
 
 
@@ -59,14 +64,14 @@ class UsageError(Exception):
 class Bridge:
     """One running bridge."""
 
-    def __init__(self, verbose: bool, replay: bool = False, configuration: str = PATH) -> None:
+    def __init__(self, verbose: bool, replay: bool = False, child: bool = False, configuration: str = PATH) -> None:
         self._verbose = verbose
         self._replay = replay
         self._loop = MainLoop(_on_error)
         self._glib: Any = importlib.import_module("dbus.mainloop.glib").DBusGMainLoop()
         self._configuration = _read_configuration(configuration)
         self._complaints = Complaints()
-        self._link = DaemonLink(self._loop, self._glib, self._begin, self._log)
+        self._link = DaemonLink(self._loop, self._glib, self._begin, self._log, self._loop.quit if child else None)
 
     def run(self) -> int:
         """Work until SIGTERM or SIGINT; the exit status."""
@@ -135,7 +140,7 @@ def main(arguments: Optional[Sequence[str]] = None) -> int:
         if word in ("--help", "--version"):
             print(_HELP if word == "--help" else f"{_NAME} (upstart {UPSTART_VERSION})", end="" if word == "--help" else "\n")
             return 0
-        if word not in ("--explain", "--replay", "--shutdown", "--quiet", "-q", "--verbose", "-v") and word.startswith("-"):
+        if word.startswith("-") and word not in _FLAGS:
             print(f"{_NAME}: invalid option: {word}\nTry `{_NAME} --help' for more information.", file=sys.stderr)
             return 1
         flags.append(word)
@@ -149,7 +154,7 @@ def main(arguments: Optional[Sequence[str]] = None) -> int:
         return explain_loaded(_read_configuration(PATH))
     if "--shutdown" in flags:
         return shut_down()
-    return Bridge("--verbose" in flags or "-v" in flags, "--replay" in flags).run()
+    return Bridge("--verbose" in flags or "-v" in flags, "--replay" in flags, "--child" in flags).run()
 
 
 if __name__ == "__main__":

@@ -46,8 +46,8 @@ _LINK = ("IFACE", "LOGICAL", "ADDRFAM", "METHOD")
 #: The first row that fits counts.
 EVENTS: Tuple[Row, ...] = (
     Row("startup", (*_BOOTED, SESSION, PLAIN), "boot"),
-    Row("mounting", _BOOTED, "mountinfo", _MOUNT),
-    Row("mounted", _BOOTED, "mountinfo", _MOUNT),
+    Row("mounting", _WATCHED, "mountinfo", _MOUNT),
+    Row("mounted", _WATCHED, "mountinfo", _MOUNT),
     Row("virtual-filesystems", _BOOTED, "boot"),
     Row("local-filesystems", _BOOTED, "boot"),
     Row("remote-filesystems", _BOOTED, "boot"),
@@ -66,12 +66,13 @@ EVENTS: Tuple[Row, ...] = (
     Row("deconfiguring-networking", _BOOTED, "shutdown"),
     Row("unmounting-filesystem", _BOOTED, "shutdown"),
     Row("unmounted-remote-filesystems", _BOOTED, "shutdown"),
-    Row("power-status-changed", _WATCHED, "boot"),
-    Row("keyboard-request", (SYSTEMD,), "boot"),
+    Row("power-status-changed", (SYSTEMD,), "systemd sigpwr.target"),
+    # From whoever runs the container (B259).
+    Row("power-status-changed", (CONTAINER,), "SIGPWR"),
+    Row("keyboard-request", (SYSTEMD,), "systemd kbrequest.target"),
     Row("plymouth-ready", _BOOTED, "boot"),
     Row("login-session-start", (SYSTEMD,), "systemd display-manager.service", ("DISPLAY_MANAGER",)),
-    Row("desktop-session-start", (SYSTEMD,), "logind", ("DISPLAY_MANAGER", "USER")),
-    Row("desktop-shutdown", (SYSTEMD,), "shutdown"),
+    Row("desktop-shutdown", _BOOTED, "shutdown"),
     Row("*-device-added", (SYSTEMD,), "udev", None),
     Row("*-device-changed", (SYSTEMD,), "udev", None),
     Row("*-device-removed", (SYSTEMD,), "udev", None),
@@ -91,6 +92,7 @@ NEVER: Dict[str, str] = {
     "recovery": "the host owns its recovery",
     "rotate-logs": "the host rotates its logs",
     "device-not-ready": "the host owns its mounts",
+    "desktop-session-start": "sessions of users are not watched",
     "shutdown": "no system ever emitted it; stop on runlevel [016] is meant",
 }
 

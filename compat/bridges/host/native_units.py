@@ -106,8 +106,9 @@ class NativeUnits:
 
     # -- what happens ----------------------------------------------------------------------------------------------
 
-    def update(self, seen: Sequence[UnitSeen], complete: bool = False) -> List[Fact]:
+    def update(self, seen: Sequence[UnitSeen], complete: bool = False, new: bool = False) -> List[Fact]:
         """Units as they are now. ``complete``: all there are, as after a connection; what is not among them is not there.
+        ``new``: they were not loaded a moment ago, so they were down.
 
         Those that went down are told first, so that another may take over a name; then the others as they came up (B230).
         """
@@ -121,6 +122,8 @@ class NativeUnits:
             self._unit.update((name, each.unit) for name in each.names)
             if each.unit in self._known:
                 self._told[each.unit] = self._known.pop(each.unit)
+            elif new:
+                self._told.setdefault(each.unit, _NEVER)
         facts = self._choose(units)
         for each in sorted(units.values(), key=lambda each: (each.active in _UP_STATES, each.active_enter)):
             facts += self._review(each)
@@ -130,8 +133,12 @@ class NativeUnits:
         return facts
 
     def removed(self, unit: str) -> List[Fact]:
-        """The manager has unloaded a unit: it is not running, whatever was heard last."""
-        return self.update([UnitSeen(unit, loaded=False)]) if unit in self._told else []
+        """The manager has unloaded a unit that is not needed: it is not running, whatever was heard last."""
+        if unit not in self._told:
+            return []
+        facts = self.update([UnitSeen(unit, loaded=False)])
+        del self._told[unit]
+        return [*facts, Fact(_KEY + unit, GONE)]
 
     def reconsider(self) -> List[Fact]:
         """Conditions or aliases came or went. The units that nobody asks for any more are forgotten."""

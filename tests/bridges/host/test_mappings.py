@@ -39,7 +39,7 @@ def test_b270_a_unit_up_and_down() -> None:
     given.define(asked)
     model = NativeUnits(asked, Aliases(given.aliases()), {}, True)
     assert model.needed() == {"my.mount"}
-    assert given.apply(model.update([unit("my.mount", "inactive", "")], complete=True)) == [Fact("unit:my.mount", "down")]
+    assert given.apply(model.update([unit("my.mount", "inactive", "")], complete=True)) == [Fact("unit:my.mount", "down:")]
     up = given.apply(model.update([unit("my.mount", "active")]))
     assert names(up) == ["here UNIT=my.mount"] and up[-1].events[0].hold
     assert names(given.apply(model.update([unit("my.mount", "inactive")]))) == ["gone"]
@@ -51,7 +51,7 @@ def test_b216_b268_what_comes_with_the_host_where_a_job_waits_for_it() -> None:
     given.define(asked)
     model = NativeUnits(asked, Aliases(given.aliases()), {}, True)
     assert model.needed() == {"sigpwr.target", "display-manager.service"}
-    model.update([], complete=True)
+    model.update([unit("sigpwr.target", "inactive", ""), unit("display-manager.service", "inactive", "")], complete=True)
     assert names(given.apply(model.update([unit("sigpwr.target", "active")]))) == ["power-status-changed"]
     given.define(asked)
     asked.forget("job")

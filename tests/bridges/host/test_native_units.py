@@ -277,10 +277,14 @@ def test_b235_units_of_the_layer_are_never_told_of() -> None:
     assert host.table.known == {} and not host.units.takes("upstart-x.service")
 
 
-def test_b225_a_unit_that_is_unloaded_is_down() -> None:
-    host = syslog()
-    host.see("active", invocation="1")
-    assert [each.split()[0] for each in host.table.take(host.units.removed(RSYSLOG))] == ["stopping!", "stopped"]
+def test_b225_a_unit_that_is_unloaded_is_down_and_forgotten() -> None:
+    host = Host("started getty or stopped getty")
+    host.first()
+    unit = "getty@tty1.service"
+    seen = UnitSeen(unit, active="activating", invocation="1")
+    assert [each.split()[0] for each in host.table.take(host.units.update([seen], new=True))] == ["starting!"]
+    assert [each.split()[0] for each in host.table.take(host.units.removed(unit))] == ["stopping!", "stopped"]
+    assert host.table.known == {}
     assert host.units.removed("unknown.service") == []
 
 
@@ -332,7 +336,7 @@ seen_states = st.builds(
     st.sampled_from(("dead", "auto-restart", "running")), st.sampled_from(("", "1", "2", "3")), st.booleans())
 
 
-@given(st.lists(st.tuples(seen_states, st.sampled_from(("see", "restart", "remove"))), max_size=12))
+@given(st.lists(st.tuples(seen_states, st.sampled_from(("see", "restart"))), max_size=12))
 @settings(max_examples=60)
 def test_b226_whatever_is_seen_a_name_is_told_a_jobs_life(history: List[Tuple[UnitSeen, str]]) -> None:
     host = Host("started network or starting network or stopping network or stopped network", booting=True)
@@ -340,11 +344,6 @@ def test_b226_whatever_is_seen_a_name_is_told_a_jobs_life(history: List[Tuple[Un
     last: dict[str, UnitSeen] = {NETWORKD: UnitSeen(NETWORKD), MANAGER: UnitSeen(MANAGER)}
     watched.take(host.first(*last.values()))
     for seen, how in history:
-        if how == "remove":
-            seen = UnitSeen(seen.unit, loaded=False)
-            last[seen.unit] = seen
-            watched.take(host.table.take(host.units.removed(seen.unit)))
-            continue
         last[seen.unit] = seen
         if how == "see":
             watched.take(host.table.take(host.units.update([seen])))

@@ -14,9 +14,6 @@ from compat.bridges.host.master_table import EVENTS, MILESTONES
 from compat.bridges.host.wanted import JOB_EVENTS, STOP_ON, Operand, Wanted
 from compat.parser.definition import Match, Or
 
-#: Boot events in the table that other parts of the bridge tell.
-_OTHERS = {"power-status-changed", "keyboard-request", "control-alt-delete"}
-
 
 def everything() -> Wanted:
     """Somebody waits for every event of every milestone."""
@@ -61,7 +58,7 @@ def test_b267_whatever_a_boot_tells_is_in_the_table(kind: str, profile: str) -> 
 def test_b267_whatever_the_table_promises_of_a_boot_is_told(kind: str, profile: str) -> None:
     events = told(kind, profile)
     names = {event.name for event in events}
-    expected = {row.event for row in EVENTS if row.source == "boot" and kind in row.kinds and profile in row.profiles} - _OTHERS
+    expected = {row.event for row in EVENTS if row.source == "boot" and kind in row.kinds and profile in row.profiles}
     # A host is a container or it is none.
     assert expected - {"container", "not-container"} <= names
     by_job: Dict[str, Set[str]] = {}

@@ -1,0 +1,461 @@
+"""What systemd says of its units, over the system bus or root's private socket (B225).
+
+Nothing here waits: each step is begun when the reply to the one before has come. After a connection, a reload or a
+new owner of the name everything is asked for again: the units that the watchers need, and where they want others, a
+list of all. Every unit is loaded (one that is not sends no signals), kept loaded by a reference where that is possible,
+and asked for its properties. When all replies are there the watchers get them at once, ``complete``; later what changes.
+
+The bus is tried first. Without one the private socket is used, which has the same objects and sends its signals without
+being asked to. A connection that breaks is tried again at once, then after 0.1 seconds, doubling to 30 (B106).
+"""
+from __future__ import annotations
+
+from typing import Any, Callable, Dict, FrozenSet, List, Optional, Protocol, Sequence, Set, Tuple
+
+from ...control.wire import (
+    BUS_INTERFACE,
+    BUS_NAME,
+    BUS_PATH,
+    HANDLED,
+    LOCAL_INTERFACE,
+    NOT_YET_HANDLED,
+    PROPERTIES_INTERFACE,
+    Connection,
+    DBusException,
+    ErrorMessage,
+    MethodCall,
+    SignalMessage,
+)
+from ...engine.actions import DEBUG, INFO, WARN
+from ...loop import MainLoop, Timer
+from .native_units import UnitSeen
+
+NAME = "org.freedesktop.systemd1"
+PATH = "/org/freedesktop/systemd1"
+MANAGER = NAME + ".Manager"
+PRIVATE_ADDRESS = "unix:path=/run/systemd/private"
+_UNIT, _SERVICE = NAME + ".Unit", NAME + ".Service"
+_UNITS = PATH + "/unit"
+_FIRST_DELAY, _LONGEST_DELAY = 0.1, 30.0
+_MATCHES = (
+    f"type='signal',sender='{BUS_NAME}',path='{BUS_PATH}',interface='{BUS_INTERFACE}',member='NameOwnerChanged',arg0='{NAME}'",
+    f"type='signal',sender='{NAME}',path='{PATH}',interface='{MANAGER}'",
+    f"type='signal',sender='{NAME}',path_namespace='{_UNITS}',interface='{PROPERTIES_INTERFACE}',member='PropertiesChanged'",
+)
+_MISSING = frozenset(("not-found", "masked", "error", "bad-setting"))
+
+Reply = Callable[[Any], None]
+
+
+class Watcher(Protocol):
+    """Who wants to hear of units; NativeUnits behind somebody who passes its facts on is one."""
+
+    def needed(self) -> FrozenSet[str]:
+        """Units to be loaded and watched."""
+
+    def takes(self, unit: str) -> bool:
+        """Whether a unit that there is wants to be watched."""
+
+    def takes_others(self) -> bool:
+        """Whether there may be such units besides those that are needed."""
+
+    def seen(self, units: Sequence[UnitSeen], complete: bool, new: bool) -> None:
+        """Units as they are. ``complete``: all there are of those that are watched; ``new``: it was not loaded before."""
+
+    def removed(self, unit: str) -> None:
+        """A unit that is not needed was unloaded."""
+
+
+class Systemd:
+    """The manager. ``addresses``: of the bus and of the private socket, either may be empty.
+
+    ``signal`` hears (member, arguments) of every signal of the manager, after the watchers; ``connected`` is called when a
+    connection is ready for ``call``, ``disconnected`` when it is not any more.
+    """
+
+    def __init__(self, glib: Any, loop: MainLoop, log: Callable[[int, str], None],
+                 addresses: Tuple[str, str] = ("", PRIVATE_ADDRESS)) -> None:
+        self._glib = glib
+        self._loop = loop
+        self._log = log
+        self._addresses = addresses
+        self.signal: Callable[[str, Sequence[Any]], None] = lambda member, arguments: None
+        self.connected: Callable[[], None] = lambda: None
+        self.disconnected: Callable[[], None] = lambda: None
+        self._watchers: List[Watcher] = []
+        self._connection: Any = None
+        self._on_bus = False
+        self._owner = ""
+        self._ready = False
+        self._delay = 0.0
+        self._retry: Optional[Timer] = None
+        #: object path to what is known of the unit, by the manager's names of properties
+        self._properties: Dict[str, Dict[str, Any]] = {}
+        #: of these, the ones that are not loaded, and the ones that were not loaded until now
+        self._unloaded: Set[str] = set()
+        self._new: Set[str] = set()
+        #: names asked for to object paths
+        self._paths: Dict[str, str] = {}
+        #: replies that are to come, and the round that they belong to
+        self._awaited = 0
+        self._round = 0
+        self._complete = False
+
+    # -- what may be asked of it -----------------------------------------------------------------------------------
+
+    def watch(self, watcher: Watcher) -> None:
+        """Tell somebody of units, from the next complete round on."""
+        self._watchers.append(watcher)
+
+    def start(self) -> None:
+        """Connect, and stay connected."""
+        self._connect()
+
+    def reconsider(self) -> None:
+        """A watcher needs other units. Those that were not watched yet are told to it when they are known."""
+        if not self._complete:
+            # Too late for the round that is under way.
+            if self._ready:
+                self._begin_round()
+            return
+        for name in sorted(self._needed() - set(self._paths)):
+            self._load(name, self._round)
+        if any(watcher.takes_others() for watcher in self._watchers):
+            self._list(self._round)
+
+    def call(self, member: str, signature: str, arguments: Sequence[Any], replied: Reply) -> None:
+        """Call the manager; nothing if there is no connection. ``replied`` gets the message, an ErrorMessage in trouble."""
+        if self._ready:
+            self._ask(PATH, MANAGER, member, signature, arguments, replied)
+
+    def get(self, property: str, replied: Reply) -> None:
+        """Ask for a property of the manager, as ``call``."""
+        if self._ready:
+            self._ask(PATH, PROPERTIES_INTERFACE, "Get", "ss", (MANAGER, property), replied)
+
+    def close(self) -> None:
+        """Leave the manager for good."""
+        if self._retry is not None:
+            self._retry.cancel()
+            self._retry = None
+        self._drop()
+
+    # -- connecting --------------------------------------------------------------------------------------------------
+
+    def _connect(self) -> None:
+        self._retry = None
+        for address, on_bus in zip(self._addresses, (True, False)):
+            if not address:
+                continue
+            try:
+                connection = Connection(address, self._glib)
+            except DBusException as error:
+                self._log(DEBUG, f"systemd: {address}: {error.get_dbus_message() or error}")
+                continue
+            self._connection, self._on_bus = connection, on_bus
+            connection.add_message_filter(self._heard)
+            if on_bus:
+                self._ask_bus("Hello", "", (), self._said_hello)
+            else:
+                self._opened()
+            return
+        self._retry_later()
+
+    def _said_hello(self, reply: Any) -> None:
+        if isinstance(reply, ErrorMessage):
+            self._failed(reply)
+            return
+        self._connection.set_unique_name(str(reply.get_args_list()[0]))
+        for match in _MATCHES:
+            self._ask_bus("AddMatch", "s", (match,), self._added_match)
+        self._ask_bus("GetNameOwner", "s", (NAME,), self._got_owner)
+
+    def _added_match(self, reply: Any) -> None:
+        if isinstance(reply, ErrorMessage):
+            self._failed(reply)
+
+    def _got_owner(self, reply: Any) -> None:
+        # Where systemd is not on the bus yet, it says so when it comes.
+        if not isinstance(reply, ErrorMessage):
+            self._owned_by(str(reply.get_args_list()[0]))
+
+    def _owned_by(self, owner: str) -> None:
+        if owner == self._owner:
+            return
+        was_ready, self._ready, self._owner = self._ready, False, owner
+        if was_ready:
+            self.disconnected()
+        if owner:
+            self._ask(PATH, MANAGER, "Subscribe", "", (), self._subscribed)
+
+    def _subscribed(self, reply: Any) -> None:
+        # That it is subscribed already is an error too; a manager that does not answer has no units either.
+        self._opened()
+
+    def _opened(self) -> None:
+        self._log(INFO, f"Connected to systemd ({'system bus' if self._on_bus else 'private socket'})")
+        self._ready = True
+        self._delay = 0.0
+        self.connected()
+        self._begin_round()
+
+    def _failed(self, reply: Any) -> None:
+        self._log(WARN, f"Unable to use the system bus: {reply.get_error_name()}")
+        self._drop()
+        self._retry_later()
+
+    def _drop(self) -> None:
+        connection, self._connection = self._connection, None
+        was_ready, self._ready, self._complete, self._owner = self._ready, False, False, ""
+        self._round += 1
+        for each in (self._properties, self._paths, self._unloaded, self._new):
+            each.clear()  # type: ignore[attr-defined]
+        if connection is not None:
+            connection.close()
+        if was_ready:
+            self.disconnected()
+
+    def _retry_later(self) -> None:
+        if self._retry is None:
+            self._retry = self._loop.later(self._delay, self._connect)
+        self._delay = min(max(self._delay * 2, _FIRST_DELAY), _LONGEST_DELAY)
+
+    # -- calls ---------------------------------------------------------------------------------------------------------
+
+    def _ask_bus(self, member: str, signature: str, arguments: Sequence[Any], replied: Reply) -> None:
+        self._send(MethodCall(BUS_NAME, BUS_PATH, BUS_INTERFACE, member), signature, arguments, replied)
+
+    def _ask(self, path: str, interface: str, member: str, signature: str, arguments: Sequence[Any], replied: Reply) -> None:
+        self._send(MethodCall(NAME if self._on_bus else None, path, interface, member), signature, arguments, replied)
+
+    def _send(self, message: Any, signature: str, arguments: Sequence[Any], replied: Reply) -> None:
+        message.set_auto_start(False)
+        if signature:
+            message.append(*arguments, signature=signature)
+        connection = self._connection
+
+        def take(reply: Any) -> None:
+            # What an old connection still says is of no use.
+            if connection is self._connection:
+                replied(reply)
+
+        try:
+            connection.send_message_with_reply(message, take)
+        except DBusException:
+            # It broke; that is told separately.
+            pass
+
+    # -- rounds ----------------------------------------------------------------------------------------------------------
+
+    def _needed(self) -> Set[str]:
+        return {unit for watcher in self._watchers for unit in watcher.needed()}
+
+    def _begin_round(self) -> None:
+        self._round += 1
+        self._complete = False
+        self._awaited = 0
+        for each in (self._properties, self._paths, self._unloaded, self._new):
+            each.clear()  # type: ignore[attr-defined]
+        # So that a round without any unit ends too.
+        self._awaited += 1
+        for name in sorted(self._needed()):
+            self._load(name, self._round)
+        if any(watcher.takes_others() for watcher in self._watchers):
+            self._list(self._round)
+        self._one_less(self._round)
+
+    def _one_less(self, round: int) -> None:
+        if round != self._round:
+            return
+        self._awaited -= 1
+        if not self._awaited and not self._complete:
+            self._complete = True
+            units = [_seen(properties) for properties in self._properties.values() if "Id" in properties]
+            for watcher in self._watchers:
+                watcher.seen([unit for unit in units if _is_of(watcher, unit)], True, False)
+
+    def _list(self, round: int) -> None:
+        self._awaited += 1
+
+        def listed(reply: Any) -> None:
+            if round == self._round and not isinstance(reply, ErrorMessage):
+                for unit in reply.get_args_list()[0]:
+                    self._met(str(unit[0]), str(unit[6]))
+            self._one_less(round)
+
+        self._ask(PATH, MANAGER, "ListUnits", "", (), listed)
+
+    def _met(self, name: str, path: str) -> None:
+        """There is a unit; ask for it if it is wanted and not known."""
+        if path in self._unloaded or (path not in self._properties and any(watcher.takes(name) for watcher in self._watchers)):
+            self._unloaded.discard(path)
+            self._properties.setdefault(path, {})
+            self._get_all(name, path, self._round)
+
+    def _load(self, name: str, round: int) -> None:
+        self._awaited += 1
+        self._paths[name] = ""
+
+        def loaded(reply: Any) -> None:
+            if round == self._round:
+                if isinstance(reply, ErrorMessage):
+                    # A name that systemd does not take is not that of a unit.
+                    self._log(DEBUG, f"systemd: {name}: {reply.get_error_name()}")
+                else:
+                    path = self._paths[name] = str(reply.get_args_list()[0])
+                    if path not in self._properties:
+                        self._properties[path] = {}
+                        self._get_all(name, path, round)
+            self._one_less(round)
+
+        self._ask(PATH, MANAGER, "LoadUnit", "s", (name,), loaded)
+
+    def _get_all(self, name: str, path: str, round: int) -> None:
+        if self._on_bus:
+            # Else it may be unloaded when it is down. Old ones have no such method.
+            self._ask(path, _UNIT, "Ref", "", (), lambda reply: None)
+        interfaces = (_SERVICE, _UNIT) if name.endswith(".service") else (_UNIT,)
+        left = len(interfaces)
+        self._awaited += left
+
+        def got(reply: Any) -> None:
+            nonlocal left
+            left -= 1
+            if round == self._round and path in self._properties:
+                if not isinstance(reply, ErrorMessage):
+                    self._properties[path].update(_of_use(reply.get_args_list()[0]))
+                if not left and self._complete:
+                    self._tell(path)
+            self._one_less(round)
+
+        for interface in interfaces:
+            self._ask(path, PROPERTIES_INTERFACE, "GetAll", "s", (interface,), got)
+
+    def _tell(self, path: str) -> None:
+        properties = self._properties.get(path)
+        if self._complete and properties and "Id" in properties:
+            unit = _seen(properties)
+            new = path in self._new
+            self._new.discard(path)
+            for watcher in self._watchers:
+                if _is_of(watcher, unit):
+                    watcher.seen([unit], False, new)
+
+    # -- signals ---------------------------------------------------------------------------------------------------------
+
+    def _heard(self, connection: Any, message: Any) -> int:
+        if not isinstance(message, SignalMessage) or connection is not self._connection:
+            return NOT_YET_HANDLED
+        interface, member = message.get_interface(), message.get_member()
+        if interface == LOCAL_INTERFACE and member == "Disconnected":
+            self._log(WARN, "Disconnected from systemd")
+            self._drop()
+            self._retry_later()
+            return HANDLED
+        if self._on_bus and message.get_sender() == BUS_NAME:
+            if interface == BUS_INTERFACE and member == "NameOwnerChanged" and message.get_signature() == "sss":
+                name, _, owner = message.get_args_list()
+                if name == NAME:
+                    self._owned_by(str(owner))
+            return HANDLED
+        if self._on_bus and message.get_sender() != self._owner:
+            # Anybody may send such a signal.
+            return HANDLED
+        if interface == PROPERTIES_INTERFACE and member == "PropertiesChanged" and message.get_signature() == "sa{sv}as":
+            self._changed(message.get_path(), *message.get_args_list()[:2])
+        elif interface == MANAGER:
+            self._manager_said(str(member), message.get_signature(), message.get_args_list())
+        return HANDLED
+
+    def _changed(self, path: str, interface: str, changed: Any) -> None:
+        properties = self._properties.get(path)
+        if properties is None:
+            return
+        properties.update(_of_use(changed))
+        # The signal of the kind of unit comes before that of the unit, so now both are known.
+        if interface == _UNIT:
+            self._tell(path)
+
+    def _manager_said(self, member: str, signature: str, arguments: Sequence[Any]) -> None:
+        if member == "UnitNew" and signature == "so":
+            path = str(arguments[1])
+            if self._complete and path not in self._properties:
+                self._new.add(path)
+            self._met(str(arguments[0]), path)
+            if path not in self._properties:
+                self._new.discard(path)
+        elif member == "UnitRemoved" and signature == "so":
+            self._removed(str(arguments[0]), str(arguments[1]))
+        elif member == "JobRemoved" and signature[:3] == "uos":
+            # A restart that is cancelled is told by nothing else.
+            for path, properties in self._properties.items():
+                if properties.get("Job") == int(arguments[0]):
+                    properties["Job"] = 0
+                    self._tell(path)
+                    break
+        elif member == "Reloading" and signature == "b":
+            # In between every unit goes and comes again, which is nothing to be told.
+            self._complete = False
+            if not arguments[0]:
+                self._begin_round()
+        self.signal(member, arguments)
+
+    def _removed(self, name: str, path: str) -> None:
+        properties = self._properties.get(path)
+        if properties is None:
+            return
+        unit = properties.get("Id", name)
+        self._new.discard(path)
+        if path in self._paths.values():
+            # It is not loaded again now: without a reference it would go again at once. It comes back when it is used.
+            self._unloaded.add(path)
+            properties.update(ActiveState="inactive", SubState="dead", Job=0)
+            self._tell(path)
+            return
+        del self._properties[path]
+        if self._complete:
+            for watcher in self._watchers:
+                watcher.removed(unit)
+
+
+def _is_of(watcher: Watcher, unit: UnitSeen) -> bool:
+    needed = watcher.needed()
+    return any(name in needed for name in (unit.unit, *unit.names)) or watcher.takes(unit.unit)
+
+
+#: The properties that matter, and what makes plain values of them.
+_PROPERTIES: Dict[str, Callable[[Any], Any]] = {
+    "Id": str,
+    "Names": lambda value: tuple(map(str, value)),
+    "LoadState": str,
+    "ActiveState": str,
+    "SubState": str,
+    "InvocationID": lambda value: "".join("%02x" % int(byte) for byte in value),
+    "Job": lambda value: int(value[0]),
+    "ActiveEnterTimestampMonotonic": int,
+    "Type": str,
+    "Result": str,
+    "ExecMainPID": int,
+    "ExecMainCode": int,
+    "ExecMainStatus": int,
+}
+
+
+def _of_use(properties: Any) -> Dict[str, Any]:
+    return {str(name): _PROPERTIES[name](value) for name, value in properties.items() if name in _PROPERTIES}
+
+
+def _seen(properties: Dict[str, Any]) -> UnitSeen:
+    entered = properties.get("ActiveEnterTimestampMonotonic", 0)
+    invocation = properties.get("InvocationID")
+    if invocation is None:
+        # systemd before 232: the time at which it came up stands for it.
+        invocation = str(entered) if entered else ""
+    elif not invocation.strip("0"):
+        invocation = ""
+    return UnitSeen(
+        unit=properties["Id"], names=properties.get("Names", ()), loaded=properties.get("LoadState", "loaded") not in _MISSING,
+        active=properties.get("ActiveState", "inactive"), sub=properties.get("SubState", ""), invocation=invocation,
+        job=bool(properties.get("Job", 0)), active_enter=entered, oneshot=properties.get("Type") == "oneshot",
+        result=properties.get("Result", "success"), main_pid=properties.get("ExecMainPID", 0),
+        main_code=properties.get("ExecMainCode", 0), main_status=properties.get("ExecMainStatus", 0))
