@@ -4,6 +4,7 @@ from __future__ import annotations
 import io
 import tarfile
 from pathlib import Path
+from typing import Dict
 
 import pytest
 
@@ -23,21 +24,33 @@ FILES = {
 }
 
 
-@pytest.fixture
-def corpus(tmp_path: Path) -> Path:
-    path = tmp_path / "jobs.tar.xz"
+FOLDERS = {
+    "old/web.conf": "start on started database and stopped rc\nexec a\n",
+    "old/database.conf": "start on database-disk\nexec b\n",
+    "old/rc.conf": "start on nothing-that-counts\nexec c\n",
+    "amazon-echo/x.conf": "start on odd\nexec d\n",
+}
+
+
+def pack(path: Path, files: Dict[str, str]) -> None:
     with tarfile.open(path, "w:xz") as tar:
-        for name, text in FILES.items():
-            member = tarfile.TarInfo("jobs/" + name)
+        for name, text in files.items():
+            member = tarfile.TarInfo(path.name.partition(".")[0] + "/" + name)
             member.size = len(text)
             tar.addfile(member, io.BytesIO(text.encode()))
-    return path
+
+
+@pytest.fixture
+def corpus(tmp_path: Path) -> Path:
+    pack(tmp_path / "jobs.tar.xz", FILES)
+    pack(tmp_path / "bootgraphs.tar.xz", FOLDERS)
+    return tmp_path
 
 
 def test_b4_shares_of_jobs(corpus: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--corpus", str(corpus), "--missing"]) == 1
     lines = [line.split() for line in capsys.readouterr().out.splitlines()]
-    assert ["debian-12", "5", "60.0", "%", "80.0", "%", "missed"] in lines
+    assert ["debian-12", "5", "60.0", "%", "80.0", "%", "missed", "2", "50.0", "%"] in lines
     assert ["2", "local-filesystem"] in lines
     assert not any("my-own-database" in line for line in lines)
 
