@@ -16,15 +16,16 @@ _NETWORK_PATIENCE = 2.0
 
 
 class ContainerSession:
-    """A session of daemon_link."""
+    """A session of daemon_link. ``settled`` is called when everything that there is has been told."""
 
     def __init__(self, settings: Settings, known: Known, wanted: Wanted, mappings: Mappings, tell: Callable[[Sequence[Fact]], None],
-                 loop: MainLoop, log: Callable[[str], None]) -> None:
+                 loop: MainLoop, log: Callable[[str], None], settled: Callable[[], None] = lambda: None) -> None:
         self._mappings = mappings
         self._wanted = wanted
         self._tell_daemon = tell
         self._bare = settings.bare
         self._resting = False
+        self._settled = settled
         mappings.define(wanted)
         self._sequence = AllAtOnce(settings, known, wanted)
         self._sources = HostSources(wanted, known, "boot:startup" not in known, loop, self._tell, log)
@@ -57,6 +58,7 @@ class ContainerSession:
         if not self._resting:
             self._resting = True
             self._tell(self._sequence.rest())
+            self._settled()
 
     def _tell(self, facts: Sequence[Fact]) -> None:
         self._tell_daemon(self._mappings.apply(facts))

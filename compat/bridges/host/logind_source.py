@@ -25,10 +25,10 @@ _exceptions: Any = importlib.import_module("dbus.exceptions")
 
 
 class LogindSource:
-    """``prepare(begins, kind, delay)`` as DelayLock's, ``lost`` too; ``session`` is called for every new desktop of a user."""
+    """``prepare(begins, kind, delay)`` as DelayLock's, ``lost`` too; ``session(user, display_manager)``: somebody's desktop is new."""
 
     def __init__(self, loop: MainLoop, glib: Any, prepare: Callable[[bool, str, float], None], lost: Callable[[], None],
-                 session: Callable[[], None], address: Optional[str] = None) -> None:
+                 session: Callable[[str, str], None], address: Optional[str] = None) -> None:
         self._loop = loop
         self._glib = glib
         self._prepare = prepare
@@ -160,7 +160,8 @@ class LogindSource:
 
     def _got_session(self, properties: Any) -> None:
         if properties.get("Class") == "user" and properties.get("Type") in _GRAPHICAL:
-            self._session()
+            # gdm-password, lightdm, sddm-autologin …
+            self._session(str(properties.get("Name", "")), str(properties.get("Service", "")).partition("-")[0])
 
     # -- calls -----------------------------------------------------------------------------------------------------
 

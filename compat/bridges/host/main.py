@@ -17,9 +17,11 @@ from functools import partial
 from typing import Any, Callable, List, Optional, Sequence
 
 from ... import UPSTART_VERSION
+from ...engine.actions import WARN
 from ...host.configuration import PATH, HostConfiguration, parse_configuration
-from ...host.detection import CONTAINER, NONE, container_type
+from ...host.detection import CONTAINER, NONE, SYSTEMD, container_type
 from ...loop import MainLoop
+from .aliases import Aliases
 from .boot import Settings
 from .container_session import ContainerSession
 from .daemon_link import DaemonLink, Greeting, Session
@@ -32,6 +34,7 @@ from .judged_session import JudgedSession
 from .mappings import Mappings
 from .runlevels import boot_level
 from .shutdown_command import shut_down
+from .systemd_session import SystemdSession
 from .unit_files import UnitFiles
 
 _NAME = "upstart-host-bridge"
@@ -41,11 +44,8 @@ Usage: {_NAME} [OPTION]...
 Tell the daemon of upstart-compat what happens on this host.
 
 Options:
-<<<<<<< HEAD
-      --explain               say who emits what the conditions of jobs wait for: of those that are loaded, or of files
-=======
       --child                 end when the connection to the daemon is lost: it starts another
->>>>>>> hosta
+      --explain               say who emits what the conditions of jobs wait for: of those that are loaded, or of files
       --replay                emit the events of everything that is up once more, with HOST_REPLAY=1, and exit
       --shutdown              take the steps of a shutdown if the host goes down, and wait for them
   -q, --quiet                 show errors only
@@ -89,7 +89,13 @@ class Bridge:
         mappings = Mappings(self._configuration.mappings)
         container = container_type(os.environ) or ("unknown" if greeting.kind == CONTAINER else "")
         settings = Settings(profile, level, container, greeting.kind == NONE)
-        session = ContainerSession(settings, known, self._link.wanted, mappings, self._tell, self._loop, self._log)
+        tell, settled = (self._repeat, self._loop.quit) if self._replay else (self._tell, lambda: None)
+        session: Session
+        if greeting.kind == SYSTEMD:
+            aliases = Aliases((*self._configuration.aliases, *mappings.aliases()))
+            session = SystemdSession(settings, known, self._link, mappings, aliases, tell, self._loop, self._glib, self._log_from, settled)
+        else:
+            session = ContainerSession(settings, known, self._link.wanted, mappings, tell, self._loop, self._log, settled)
         host = described_host(greeting.kind, profile, self._configuration, UnitFiles().exists)
         return JudgedSession(session, partial(self._judge, host))
 
@@ -99,6 +105,16 @@ class Bridge:
         for text in self._link.texts.values():
             for line in self._complaints.about(text, sources):
                 self._log(line)
+
+    def _repeat(self, facts: Sequence[Fact]) -> None:
+        """B205: the events alone, for the daemon knows the facts."""
+        for fact in facts:
+            for each in fact.events:
+                self._link.emit(each.name, (*each.env, "HOST_REPLAY=1"))
+
+    def _log_from(self, priority: int, text: str) -> None:
+        if self._verbose or priority >= WARN:
+            self._log(text)
 
     def _tell(self, facts: Sequence[Fact]) -> None:
         if self._verbose:

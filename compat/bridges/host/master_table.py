@@ -72,6 +72,7 @@ EVENTS: Tuple[Row, ...] = (
     Row("keyboard-request", (SYSTEMD,), "systemd kbrequest.target"),
     Row("plymouth-ready", _BOOTED, "boot"),
     Row("login-session-start", (SYSTEMD,), "systemd display-manager.service", ("DISPLAY_MANAGER",)),
+    Row("desktop-session-start", (SYSTEMD,), "logind", ("DISPLAY_MANAGER", "USER")),
     Row("desktop-shutdown", _BOOTED, "shutdown"),
     Row("*-device-added", (SYSTEMD,), "udev", None),
     Row("*-device-changed", (SYSTEMD,), "udev", None),
@@ -92,7 +93,6 @@ NEVER: Dict[str, str] = {
     "recovery": "the host owns its recovery",
     "rotate-logs": "the host rotates its logs",
     "device-not-ready": "the host owns its mounts",
-    "desktop-session-start": "sessions of users are not watched",
     "shutdown": "no system ever emitted it; stop on runlevel [016] is meant",
 }
 

@@ -28,6 +28,7 @@ _KEY, _CHOICE = "unit:", "native:"
 _EVENTS = {STARTING: "starting", UP: "started", STOPPING: "stopping", DOWN: "stopped"}
 _HELD = frozenset(("starting", "stopping"))
 _UP_STATES = frozenset(("active", "reloading", "refreshing"))
+_AUTO_RESTART = "auto-restart"
 _EXITED, _KILLED, _DUMPED = 1, 2, 3
 _NEVER = Phase(DOWN)
 
@@ -75,6 +76,8 @@ class NativeUnits:
         self._known = {key[len(_KEY):]: read(phase) for key, phase in known.items() if key.startswith(_KEY)}
         self._told: Dict[str, Phase] = {}
         self._loaded: Dict[str, bool] = {}
+        #: what is being reviewed
+        self._batch: Dict[str, UnitSeen] = {}
         #: units to all their names, and back
         self._also: Dict[str, Tuple[str, ...]] = {}
         self._unit: Dict[str, str] = {}
@@ -124,9 +127,11 @@ class NativeUnits:
                 self._told[each.unit] = self._known.pop(each.unit)
             elif new:
                 self._told.setdefault(each.unit, _NEVER)
-        facts = self._choose(units)
+        self._batch = units
+        facts = self._choose()
         for each in sorted(units.values(), key=lambda each: (each.active in _UP_STATES, each.active_enter)):
             facts += self._review(each)
+        self._batch = {}
         if complete:
             self._booting = False
             facts += self._forget()
@@ -143,7 +148,7 @@ class NativeUnits:
     def reconsider(self) -> List[Fact]:
         """Conditions or aliases came or went. The units that nobody asks for any more are forgotten."""
         self._read_wanted()
-        return self._forget() + self._choose({})
+        return self._forget() + self._choose()
 
     def _forget(self) -> List[Fact]:
         """The units that nobody asks for."""
@@ -176,29 +181,31 @@ class NativeUnits:
     def _names_that_mean(self, unit: str) -> List[str]:
         return [name for each in self._also.get(unit, (unit,)) for name in self._may_be.get(each, ())]
 
-    def _choose(self, units: Dict[str, UnitSeen]) -> List[Fact]:
+    def _is_there(self, candidate: str) -> bool:
+        unit = self._unit.get(candidate, candidate)
+        return self._loaded.get(unit, False) or self._told.get(unit, _NEVER).state != DOWN
+
+    def _runs(self, candidate: str) -> bool:
+        """Whether it was told to be running, or is about to be."""
+        unit = self._unit.get(candidate, candidate)
+        seen = self._batch.get(unit)
+        # A job of one that is down is that of its start: its turn has not come yet, but it will not be another's place then.
+        return self._told.get(unit, _NEVER).state != DOWN or (
+            seen is not None and (seen.job or self._seen_phase(seen, _NEVER).state != DOWN))
+
+    def _choose(self) -> List[Fact]:
         """Find a unit for each name that has none. It is kept until it is down and another one comes up."""
-        def there(candidate: str) -> bool:
-            unit = self._unit.get(candidate, candidate)
-            return self._loaded.get(unit, False) or self._told.get(unit, _NEVER).state != DOWN
-
-        def running(candidate: str) -> bool:
-            unit = self._unit.get(candidate, candidate)
-            if self._told.get(unit, _NEVER).state != DOWN:
-                return True
-            return unit in units and self._seen_phase(units[unit], _NEVER).state != DOWN
-
         facts: List[Fact] = []
         for name in sorted(self._names):
             if name not in self._chosen:
-                found = self._aliases.choose(name, there, running)
+                found = self._aliases.choose(name, self._is_there, self._runs)
                 if found is not None:
                     facts += self._use(name, self._unit.get(found.unit, found.unit))
         return facts
 
     def _take_over(self, unit: str) -> List[Fact]:
         """A unit comes up: it stands for the names whose unit is down."""
-        return [fact for name in self._names_that_mean(unit) if self._told.get(self._chosen.get(name, ""), _NEVER).state == DOWN
+        return [fact for name in self._names_that_mean(unit) if not self._runs(self._chosen.get(name, ""))
                 for fact in self._use(name, unit)]
 
     def _use(self, name: str, unit: str) -> List[Fact]:
@@ -257,13 +264,13 @@ class NativeUnits:
         if seen.active == "deactivating":
             return Phase(STOPPING, seen.invocation)
         if seen.active == "activating":
-            if not seen.sub.startswith("auto-restart"):
+            if _AUTO_RESTART not in seen.sub:
                 return Phase(STARTING, seen.invocation)
             # It has ended, and is only waiting for its next start.
             return told if told.state == DOWN else Phase(STOPPING, told.invocation)
-        if seen.job and told.state != DOWN:
-            # A restart is under way: no ``stopped`` (E27).
-            return Phase(STOPPING, told.invocation)
+        if seen.job:
+            # A restart is under way: no ``stopped`` (E27). Or it is about to start, and has its invocation already.
+            return told if told.state == DOWN else Phase(STOPPING, told.invocation)
         return Phase(DOWN, seen.invocation)
 
     # -- events --------------------------------------------------------------------------------------------------------

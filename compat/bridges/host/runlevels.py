@@ -1,7 +1,7 @@
 """Which runlevel a host is in, and what changes of it jobs are told of (B212-B216)."""
 from __future__ import annotations
 
-from typing import List, Optional
+from typing import Callable, List, Optional
 
 from ...host.profile import RHEL, UBUNTU
 from ...host.virtual_rc import whole_rc
@@ -36,9 +36,12 @@ def initdefault(inittab: str, profile: str) -> Optional[str]:
 
 
 class Runlevels:
-    """Changes after the boot. ``known`` is the daemon's table at connection; ``runlevel`` keeps it current (B215)."""
+    """Changes after the boot. ``known`` is the daemon's table at connection; ``emitted`` keeps the level current (B215).
 
-    def __init__(self, profile: str, known: Known, level_of_boot: str, virtual_rc: bool) -> None:
+    ``level_of_boot(graphical)`` as boot_level gives it. ``virtual_rc()``: whether no class ``rc`` is registered.
+    """
+
+    def __init__(self, profile: str, known: Known, level_of_boot: Callable[[bool], str], virtual_rc: Callable[[], bool]) -> None:
         self._profile = profile
         self._level = known.get("runlevel", "")
         self._level_of_boot = level_of_boot
@@ -55,7 +58,7 @@ class Runlevels:
             return []
         if self._level in _SINGLE_USER:
             # Back from rescue.target; the boot is not repeated.
-            return self._change(self._level_of_boot)
+            return self._change(self._level_of_boot(seen.units.get(GRAPHICAL, UnitState()).active))
         graphical = seen.units.get(GRAPHICAL, UnitState()).active
         before, self._graphical = self._graphical, graphical
         if self._profile == RHEL and before is not None and before != graphical:
@@ -67,4 +70,4 @@ class Runlevels:
 
     def _change(self, level: str) -> List[Fact]:
         previous, self._level = self._level, level
-        return [Fact("runlevel", level, whole_rc(level, previous, self._profile != RHEL, self._virtual_rc))]
+        return [Fact("runlevel", level, whole_rc(level, previous, self._profile != RHEL, self._virtual_rc()))]

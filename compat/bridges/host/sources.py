@@ -63,6 +63,13 @@ class HostSources:
                 self._log(f"The network cannot be watched: {error.strerror}")
         told()
 
+    def catch_up(self) -> None:
+        """Tell at once what the kernel has by now; what follows from it may be told next (B269)."""
+        if self._mount_source is not None:
+            self._mount_source.dispatch()
+        if self._network is not None:
+            self._network.dispatch()
+
     def reconsider(self) -> None:
         """Conditions came or went."""
         self._booting = False

@@ -26,7 +26,7 @@ from ...control.wire import (
     MethodCall,
     SignalMessage,
 )
-from ...engine.actions import DEBUG, INFO, WARN
+from ...engine.actions import DEBUG, ERROR, INFO, WARN
 from ...loop import MainLoop, Timer
 from .native_units import UnitSeen
 
@@ -42,6 +42,8 @@ _MATCHES = (
     f"type='signal',sender='{NAME}',path='{PATH}',interface='{MANAGER}'",
     f"type='signal',sender='{NAME}',path_namespace='{_UNITS}',interface='{PROPERTIES_INTERFACE}',member='PropertiesChanged'",
 )
+_ENDED = frozenset(("inactive", "failed"))
+_AUTO_RESTART = "auto-restart"
 _MISSING = frozenset(("not-found", "masked", "error", "bad-setting"))
 
 Reply = Callable[[Any], None]
@@ -91,9 +93,10 @@ class Systemd:
         self._retry: Optional[Timer] = None
         #: object path to what is known of the unit, by the manager's names of properties
         self._properties: Dict[str, Dict[str, Any]] = {}
-        #: of these, the ones that are not loaded, and the ones that were not loaded until now
-        self._unloaded: Set[str] = set()
+        #: of these, the ones that were not loaded until now
         self._new: Set[str] = set()
+        #: and what the ones were like that have ended, until it is sure that they are not starting again
+        self._ending: Dict[str, Dict[str, Any]] = {}
         #: names asked for to object paths
         self._paths: Dict[str, str] = {}
         #: replies that are to come, and the round that they belong to
@@ -208,8 +211,8 @@ class Systemd:
         connection, self._connection = self._connection, None
         was_ready, self._ready, self._complete, self._owner = self._ready, False, False, ""
         self._round += 1
-        for each in (self._properties, self._paths, self._unloaded, self._new):
-            each.clear()  # type: ignore[attr-defined]
+        for each in (self._properties, self._paths, self._new, self._ending):
+            each.clear()
         if connection is not None:
             connection.close()
         if was_ready:
@@ -237,7 +240,7 @@ class Systemd:
         def take(reply: Any) -> None:
             # What an old connection still says is of no use.
             if connection is self._connection:
-                replied(reply)
+                self._guarded(replied, reply)
 
         try:
             connection.send_message_with_reply(message, take)
@@ -254,8 +257,8 @@ class Systemd:
         self._round += 1
         self._complete = False
         self._awaited = 0
-        for each in (self._properties, self._paths, self._unloaded, self._new):
-            each.clear()  # type: ignore[attr-defined]
+        for each in (self._properties, self._paths, self._new, self._ending):
+            each.clear()
         # So that a round without any unit ends too.
         self._awaited += 1
         for name in sorted(self._needed()):
@@ -287,9 +290,7 @@ class Systemd:
 
     def _met(self, name: str, path: str) -> None:
         """There is a unit; ask for it if it is wanted and not known."""
-        if path in self._unloaded or (path not in self._properties and any(watcher.takes(name) for watcher in self._watchers)):
-            self._unloaded.discard(path)
-            self._properties.setdefault(path, {})
+        if path not in self._properties and any(watcher.takes(name) for watcher in self._watchers):
             self._get_all(name, path, self._round)
 
     def _load(self, name: str, round: int) -> None:
@@ -304,16 +305,16 @@ class Systemd:
                 else:
                     path = self._paths[name] = str(reply.get_args_list()[0])
                     if path not in self._properties:
-                        self._properties[path] = {}
+                        if self._on_bus:
+                            # Else it may be unloaded when it is down. Old managers have no such method.
+                            self._ask(path, _UNIT, "Ref", "", (), lambda reply: None)
                         self._get_all(name, path, round)
             self._one_less(round)
 
         self._ask(PATH, MANAGER, "LoadUnit", "s", (name,), loaded)
 
     def _get_all(self, name: str, path: str, round: int) -> None:
-        if self._on_bus:
-            # Else it may be unloaded when it is down. Old ones have no such method.
-            self._ask(path, _UNIT, "Ref", "", (), lambda reply: None)
+        self._properties[path] = {}
         interfaces = (_SERVICE, _UNIT) if name.endswith(".service") else (_UNIT,)
         left = len(interfaces)
         self._awaited += left
@@ -332,7 +333,9 @@ class Systemd:
             self._ask(path, PROPERTIES_INTERFACE, "GetAll", "s", (interface,), got)
 
     def _tell(self, path: str) -> None:
-        properties = self._properties.get(path)
+        self._tell_of(path, self._properties.get(path))
+
+    def _tell_of(self, path: str, properties: Optional[Dict[str, Any]]) -> None:
         if self._complete and properties and "Id" in properties:
             unit = _seen(properties)
             new = path in self._new
@@ -346,44 +349,75 @@ class Systemd:
     def _heard(self, connection: Any, message: Any) -> int:
         if not isinstance(message, SignalMessage) or connection is not self._connection:
             return NOT_YET_HANDLED
+        self._guarded(self._take, message)
+        return HANDLED
+
+    def _guarded(self, function: Callable[[Any], None], message: Any) -> None:
+        """An error must not get into libdbus, which would end the main loop with it."""
+        try:
+            function(message)
+        except Exception as error:
+            self._log(ERROR, f"systemd: {message!r}: {type(error).__name__}: {error}")
+
+    def _take(self, message: Any) -> None:
         interface, member = message.get_interface(), message.get_member()
         if interface == LOCAL_INTERFACE and member == "Disconnected":
             self._log(WARN, "Disconnected from systemd")
             self._drop()
             self._retry_later()
-            return HANDLED
+            return
         if self._on_bus and message.get_sender() == BUS_NAME:
             if interface == BUS_INTERFACE and member == "NameOwnerChanged" and message.get_signature() == "sss":
                 name, _, owner = message.get_args_list()
                 if name == NAME:
                     self._owned_by(str(owner))
-            return HANDLED
+            return
         if self._on_bus and message.get_sender() != self._owner:
             # Anybody may send such a signal.
-            return HANDLED
+            return
         if interface == PROPERTIES_INTERFACE and member == "PropertiesChanged" and message.get_signature() == "sa{sv}as":
             self._changed(message.get_path(), *message.get_args_list()[:2])
         elif interface == MANAGER:
             self._manager_said(str(member), message.get_signature(), message.get_args_list())
-        return HANDLED
 
     def _changed(self, path: str, interface: str, changed: Any) -> None:
         properties = self._properties.get(path)
         if properties is None:
             return
+        before = properties.get("ActiveState")
         properties.update(_of_use(changed))
         # The signal of the kind of unit comes before that of the unit, so now both are known.
-        if interface == _UNIT:
+        if interface != _UNIT or not self._complete:
+            return
+        if properties.get("ActiveState") not in _ENDED:
+            ended = self._ending.pop(path, None)
+            if ended is not None and _AUTO_RESTART not in properties.get("SubState", ""):
+                self._tell_of(path, ended)
             self._tell(path)
+        elif before not in _ENDED:
+            self._confirm_end(path)
+        elif path not in self._ending:
+            self._tell(path)
+
+    def _confirm_end(self, path: str) -> None:
+        """A service that restarts by itself is seen as ended first, and the next moment as waiting for its restart.
+
+        systemd does both before it answers the next call, so an end is told when the answer has come.
+        """
+        round = self._round
+        ended = self._ending[path] = dict(self._properties[path])
+
+        def answered(reply: Any) -> None:
+            if round == self._round and self._ending.get(path) is ended:
+                del self._ending[path]
+                self._tell(path)
+
+        # Any question will do, but one about the unit would load it if it has gone.
+        self._ask(PATH, PROPERTIES_INTERFACE, "Get", "ss", (MANAGER, "Version"), answered)
 
     def _manager_said(self, member: str, signature: str, arguments: Sequence[Any]) -> None:
         if member == "UnitNew" and signature == "so":
-            path = str(arguments[1])
-            if self._complete and path not in self._properties:
-                self._new.add(path)
-            self._met(str(arguments[0]), path)
-            if path not in self._properties:
-                self._new.discard(path)
+            self._appeared(str(arguments[0]), str(arguments[1]))
         elif member == "UnitRemoved" and signature == "so":
             self._removed(str(arguments[0]), str(arguments[1]))
         elif member == "JobRemoved" and signature[:3] == "uos":
@@ -400,22 +434,29 @@ class Systemd:
                 self._begin_round()
         self.signal(member, arguments)
 
+    def _appeared(self, name: str, path: str) -> None:
+        """A unit was loaded. It is not asked for: that would load it, had it gone again, and so on without an end.
+
+        It was down. What it does next is in the signals, which have everything that changes.
+        """
+        if self._complete and path not in self._properties and any(watcher.takes(name) for watcher in self._watchers):
+            self._properties[path] = {"Id": name}
+            self._new.add(path)
+
     def _removed(self, name: str, path: str) -> None:
         properties = self._properties.get(path)
         if properties is None:
             return
-        unit = properties.get("Id", name)
-        self._new.discard(path)
         if path in self._paths.values():
-            # It is not loaded again now: without a reference it would go again at once. It comes back when it is used.
-            self._unloaded.add(path)
             properties.update(ActiveState="inactive", SubState="dead", Job=0)
             self._tell(path)
             return
         del self._properties[path]
+        self._new.discard(path)
+        self._ending.pop(path, None)
         if self._complete:
             for watcher in self._watchers:
-                watcher.removed(unit)
+                watcher.removed(properties.get("Id", name))
 
 
 def _is_of(watcher: Watcher, unit: UnitSeen) -> bool:

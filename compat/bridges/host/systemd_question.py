@@ -14,7 +14,7 @@ SYSTEMD = "org.freedesktop.systemd1"
 MANAGER = "/org/freedesktop/systemd1"
 _MANAGER_INTERFACE = SYSTEMD + ".Manager"
 _PROPERTIES = "org.freedesktop.DBus.Properties"
-#: Milliseconds of libdbus, in seconds; a systemd that goes down has little else to do.
+#: In seconds.
 _PATIENCE = 5.0
 
 _bindings: Any = importlib.import_module("_dbus_bindings")
@@ -22,13 +22,15 @@ _exceptions: Any = importlib.import_module("dbus.exceptions")
 
 
 def ask(address: str = PRIVATE_ADDRESS) -> Optional[WayDown]:
-    """Ask and wait for the answer, five seconds at most each; None also where systemd cannot be asked."""
+    """Ask and wait for the answer, five seconds at most; None also where systemd cannot be asked."""
     try:
         connection = _bindings.Connection(address)
     except _exceptions.DBusException:
         return None
     try:
-        replies = [connection.send_message_with_reply_and_block(message, _PATIENCE) for message in _questions()]
+        replies: List[Any] = []
+        for call in [connection.send_message_with_reply(message, replies.append, _PATIENCE) for message in _questions()]:
+            call.block()
         return _judge(replies)
     except _exceptions.DBusException:
         return None
@@ -58,10 +60,11 @@ def ask_later(done: Callable[[Optional[WayDown]], None], glib: Any, address: str
 
 
 def _questions() -> Tuple[Any, Any]:
+    # In this order: systemd 252 leaves a first message that has no body lying until a second one comes.
     jobs = _bindings.MethodCallMessage(SYSTEMD, MANAGER, _MANAGER_INTERFACE, "ListJobs")
     state = _bindings.MethodCallMessage(SYSTEMD, MANAGER, _PROPERTIES, "Get")
     state.append(_MANAGER_INTERFACE, "SystemState", signature="ss")
-    return jobs, state
+    return state, jobs
 
 
 def _judge(replies: List[Any]) -> Optional[WayDown]:

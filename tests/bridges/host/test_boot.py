@@ -142,9 +142,11 @@ def test_b211_jobs_that_are_left_to_the_host_where_a_condition_names_them() -> N
         "starting JOB=udev-fallback-graphics INSTANCE=", "started JOB=udev-fallback-graphics INSTANCE=",
         "stopping JOB=udev-fallback-graphics INSTANCE= RESULT=ok", "stopped JOB=udev-fallback-graphics INSTANCE= RESULT=ok",
         "plymouth-ready", "static-network-up", "starting JOB=rc-sysinit INSTANCE=", "started JOB=rc-sysinit INSTANCE=",
-        "runlevel RUNLEVEL=2 PREVLEVEL=N", "starting JOB=rc INSTANCE= RUNLEVEL=2 PREVLEVEL=N", "started JOB=rc INSTANCE= RUNLEVEL=2 PREVLEVEL=N",
+        "runlevel RUNLEVEL=2 PREVLEVEL=N", "starting JOB=rc INSTANCE= RUNLEVEL=2 PREVLEVEL=N",
+        "started JOB=rc INSTANCE= RUNLEVEL=2 PREVLEVEL=N",
         "stopping JOB=rc-sysinit INSTANCE= RESULT=ok", "stopped JOB=rc-sysinit INSTANCE= RESULT=ok",
-        "stopping JOB=rc INSTANCE= RESULT=ok RUNLEVEL=2 PREVLEVEL=N", "stopped JOB=rc INSTANCE= RESULT=ok RUNLEVEL=2 PREVLEVEL=N", "all-swaps"]
+        "stopping JOB=rc INSTANCE= RESULT=ok RUNLEVEL=2 PREVLEVEL=N",
+        "stopped JOB=rc INSTANCE= RESULT=ok RUNLEVEL=2 PREVLEVEL=N", "all-swaps"]
 
 
 def test_b211_not_where_a_unit_stands_for_the_job() -> None:
@@ -242,7 +244,7 @@ def test_b180_b189_initdefault() -> None:
 
 
 def test_b214_graphical_target_comes_and_goes_on_rhel_only() -> None:
-    runlevels = Runlevels("rhel", {"runlevel": "5"}, "5", True)
+    runlevels = Runlevels("rhel", {"runlevel": "5"}, lambda graphical: "5", lambda: True)
     assert runlevels.update(seen("running", [MULTI_USER, GRAPHICAL])) == []
     fact, = runlevels.update(seen("running", [MULTI_USER]))
     assert (fact.object, fact.phase) == ("runlevel", "3")
@@ -253,12 +255,12 @@ def test_b214_graphical_target_comes_and_goes_on_rhel_only() -> None:
     assert lines(runlevels.update(seen("running", [MULTI_USER, GRAPHICAL])))[0] == "runlevel RUNLEVEL=5 PREVLEVEL=3"
     runlevels.emitted("4")
     assert runlevels.update(seen("running", [MULTI_USER])) == [], "somebody chose a level of his own"
-    other = Runlevels("ubuntu", {"runlevel": "2"}, "2", True)
+    other = Runlevels("ubuntu", {"runlevel": "2"}, lambda graphical: "2", lambda: True)
     assert other.update(seen("running", [MULTI_USER, GRAPHICAL])) == other.update(seen("running", [MULTI_USER])) == []
 
 
 def test_b214_back_from_single_user_mode() -> None:
-    runlevels = Runlevels("ubuntu", {"runlevel": "S"}, "2", False)
+    runlevels = Runlevels("ubuntu", {"runlevel": "S"}, lambda graphical: "2", lambda: False)
     assert runlevels.update(seen("running", queued=[MULTI_USER])) == []
     assert lines(runlevels.update(seen("running", [MULTI_USER]))) == ["runlevel RUNLEVEL=2 PREVLEVEL=S"]
     assert runlevels.update(seen("running", [MULTI_USER])) == []

@@ -79,7 +79,7 @@ MASTER = [
     ("keyboard-request", "systemd kbrequest.target", "none", "none"),
     ("plymouth-ready", "boot", "boot", "boot"),
     ("login-session-start DISPLAY_MANAGER=gdm", "systemd display-manager.service", "none", "none"),
-    ("desktop-session-start", "none", "none", "none"),
+    ("desktop-session-start", "logind", "none", "none"),
     ("desktop-shutdown", "shutdown", "shutdown", "shutdown"),
     ("drm-device-added card0 PRIMARY_DEVICE_FOR_DISPLAY=1", "udev", "none", "none"),
     ("graphics-device-added PRIMARY_DEVICE_FOR_DISPLAY=1", "udev", "none", "none"),
