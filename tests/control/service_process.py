@@ -15,7 +15,7 @@ import time
 from typing import Any, Dict, List, Optional, Tuple
 
 from compat.engine import actions, inputs
-from compat.parser.definition import JobDefinition
+from compat.parser.definition import JobDefinition, Match
 
 _ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 _numbers = itertools.count()
@@ -66,6 +66,9 @@ class FakeServices:
 
     def end_session(self) -> None:
         self.calls.append("end")
+
+    def event_source(self, job: str, stanza: str, operand: Match) -> str:
+        return f"source of {operand.event}"
 
 
 class Host:
