@@ -98,6 +98,12 @@ class SystemdHost:
         done = self.run("env", f"PYTHONPATH={ROOT}", "UPSTART_SESSION=", sys.executable, "-m", "compat.initctl", *arguments)
         return done.stdout + done.stderr
 
+    def client(self, name: str, *arguments: str) -> str:
+        """The client by another name; its output."""
+        code = f"import sys; sys.argv[0] = {name!r}; from compat.initctl import run; run()"
+        done = self.run("env", f"PYTHONPATH={ROOT}", "UPSTART_SESSION=", sys.executable, "-c", code, *arguments)
+        return done.stdout + done.stderr
+
     def status(self, job: str) -> str:
         return self.initctl("status", job).strip()
 

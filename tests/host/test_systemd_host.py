@@ -140,7 +140,8 @@ def _killed(host: SystemdHost, unit: str) -> None:
 
 def test_b204_whoever_is_killed_nothing_is_repeated_and_nothing_missed(boot: Boot) -> None:
     host = boot({"once": "start on startup or runlevel or filesystem or started rsyslog or net-device-up\ntask\nexec true", "web": WEB,
-                 "disk": "start on mounted MOUNTPOINT=/srv\ntask\nexec env", "log": "start on started rsyslog\nstop on stopping rsyslog\nexec sleep 1000"},
+                 "disk": "start on mounted MOUNTPOINT=/srv\ntask\nexec env",
+                 "log": "start on started rsyslog\nstop on stopping rsyslog\nexec sleep 1000"},
                 units={"rsyslog.service": SERVICE})
     host.wait_status("web", "web start/running")
     for victim in ("upstart-host-bridge", "upstart-compat", "upstart-host-bridge"):
@@ -154,7 +155,8 @@ def test_b204_whoever_is_killed_nothing_is_repeated_and_nothing_missed(boot: Boo
     host.shell("systemctl restart rsyslog")
     host.wait_status("log", "log start/running")
     before, log = len(host.events()), host.status("log")
-    host.shell("systemctl stop upstart-host-bridge; systemctl restart rsyslog; mount -t tmpfs data /srv; systemctl start upstart-host-bridge")
+    host.shell("systemctl stop upstart-host-bridge; systemctl restart rsyslog; mount -t tmpfs data /srv; "
+               "systemctl start upstart-host-bridge")
     host.eventually(lambda: "mounted" in host.events()[before:])
     host.eventually(lambda: host.status("log").startswith("log start/running") and host.status("log") != log)
 
@@ -181,3 +183,25 @@ def test_b205_replay(boot: Boot) -> None:
     host.shell(host.bridge_command("--replay"))
     host.eventually(lambda: "HOST_REPLAY=1" in host.log("env"))
     assert host.status("web") == status
+
+
+def test_b215_telinit_is_for_the_jobs_alone(boot: Boot) -> None:
+    host = boot({"web": WEB, "env": "start on runlevel\ntask\nexec env"})
+    host.wait_status("web", "web start/running")
+    for level in ("0", "1", "6", "s"):
+        assert host.client("telinit", level).startswith(f"telinit: not supported: runlevel {level.upper()} is the host's own")
+    assert host.client("telinit", "3") == ""
+    host.wait_log("env", "RUNLEVEL=3\nPREVLEVEL=2\n")
+    assert host.client("telinit", "4") == ""
+    host.wait_log("env", "RUNLEVEL=4\nPREVLEVEL=3\n")
+    assert host.status("web").startswith("web start/running")
+
+
+def test_b223_without_the_shutdown_unit_the_daemon_takes_the_steps_itself(boot: Boot) -> None:
+    host = boot({"web": WEB, "last": "start on runlevel [06]\ntask\nexec env"})
+    host.wait_status("web", "web start/running")
+    host.shell("mkdir -p /etc/systemd/system/upstart-shutdown.service.d; "
+               "printf '[Service]\\nExecStop=\\nExecStop=true\\n' > /etc/systemd/system/upstart-shutdown.service.d/x.conf; "
+               "systemctl daemon-reload")
+    host.go_down("reboot")
+    assert "RUNLEVEL=6\nPREVLEVEL=2\n" in host.log("last")
