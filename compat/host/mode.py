@@ -145,7 +145,7 @@ class HostMode:
         self._facts.load()
         if self._facts.table.phase("shutdown") and self.kind == detection.SYSTEMD:
             # Begun by an earlier daemon, and perhaps cancelled since.
-            ask_later(lambda way: self._way_down.cancel() if way is None else None, glib_main_loop())
+            ask_later(lambda way, answered: self._way_down.cancel() if answered and way is None else None, glib_main_loop())
         if self._bridge is not None:
             self._bridge.start()
 
@@ -220,7 +220,7 @@ class HostMode:
             self._go_down(Kind())
         elif not self._asking:
             self._asking = True
-            ask_later(lambda way: self._go_down(Kind() if way is None else Kind(*way)), glib_main_loop())
+            ask_later(lambda way, answered: self._go_down(Kind() if way is None else Kind(*way)), glib_main_loop())
 
     def _end_of_container(self, level: str) -> None:
         if self._way_down.begun:

@@ -49,6 +49,7 @@ class Container:
             self.process = subprocess.Popen(
                 ["unshare", "-nmpf", "--mount-proc", "--kill-child", "sh", "-c", _SET_UP + supervised, "sh", *self.daemon],
                 env=values, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
+        self._commands: List["subprocess.Popen[str]"] = []
         self.pid1 = eventually(self._find_pid1)
 
     def _find_pid1(self) -> int:
@@ -68,10 +69,19 @@ class Container:
     def wait_event(self, name: str, count: int = 1) -> None:
         eventually(lambda: self.events().count(name) >= count, lambda: f"{name}: {self.output[-3000:]}")
 
+    def popen(self, *command: str) -> "subprocess.Popen[str]":
+        """A command inside."""
+        process = subprocess.Popen(["nsenter", "-t", str(self.pid1), "-n", "-m", "-p", *command], text=True, cwd="/",
+                                   stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                   env={**os.environ, "PYTHONPATH": str(ROOT), "UPSTART_SESSION": ""})
+        self._commands.append(process)
+        return process
+
     def run(self, *command: str) -> "subprocess.CompletedProcess[str]":
         """A command inside; its result."""
-        return subprocess.run(["nsenter", "-t", str(self.pid1), "-n", "-m", "-p", *command], text=True, capture_output=True, cwd="/",
-                              timeout=PATIENCE, check=False, env={**os.environ, "PYTHONPATH": str(ROOT), "UPSTART_SESSION": ""})
+        process = self.popen(*command)
+        output, errors = process.communicate(timeout=PATIENCE)
+        return subprocess.CompletedProcess(command, process.returncode, output, errors)
 
     def initctl(self, *arguments: str) -> Tuple[int, str, str]:
         """The client, inside."""
@@ -125,3 +135,5 @@ class Container:
         if self.process.poll() is None:
             os.kill(self.pid1, signal.SIGKILL)
             self.process.wait()
+        for command in self._commands:
+            command.communicate()

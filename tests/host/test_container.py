@@ -6,6 +6,7 @@ import json
 import pathlib
 import re
 import signal
+import sys
 import time
 from typing import Any, Callable, Iterator, List
 
@@ -172,3 +173,29 @@ def test_c139_c142_b215_telinit_in_a_container(start: Start) -> None:
 def test_c141_without_a_daemon(start: Start) -> None:
     container = start({}, supervised="exec sleep 1000")
     assert container.client("telinit", "2") == (1, "", "telinit: Failed to connect to socket /com/ubuntu/upstart: Connection refused\n")
+
+
+def test_b204_a_daemon_that_is_killed_on_the_way_down_is_followed_by_one_that_goes_on(start: Start) -> None:
+    slow = "exec sh -c 'trap \"sleep 0.5; echo down; exit 0\" TERM; echo up; while :; do sleep 0.1; done'"
+    container = start({"slow": f"start on runlevel 2\nstop on runlevel 6\nkill timeout 30\n{slow}",
+                       "once": "start on runlevel 6\ntask\nexec env"},
+                      host="systemd", supervised='set +e; while :; do "$@"; sleep 0.1; done')
+    eventually(lambda: container.initctl("emit", "runlevel", "RUNLEVEL=2")[0] == 0)
+    container.wait_log("slow", "up\n")
+    code = "import sys; from compat.bridges.host import shutdown_command as s, ways_down as w; sys.exit(s.shut_down(w.WayDown('6')))"
+    command = container.popen(sys.executable, "-c", code)
+    container.wait_log("once", "RUNLEVEL=6\nPREVLEVEL=2\n")
+    container.run("kill", "-9", str(container.pid_of("compat.daemon")))
+    eventually(lambda: command.poll() is not None, lambda: container.output)
+    assert command.returncode == 0
+    assert container.log("once").count("RUNLEVEL=6") == 1
+    assert container.events().count("runlevel") == 2
+
+
+def test_b218_without_a_daemon_the_host_does_not_wait(start: Start) -> None:
+    container = start({}, supervised="exec sleep 1000")
+    code = "import sys; from compat.bridges.host import shutdown_command as s, ways_down as w; sys.exit(s.shut_down(w.WayDown('6')))"
+    began = time.monotonic()
+    done = container.run(sys.executable, "-c", code)
+    assert done.returncode == 1 and "Could not connect to Upstart" in done.stderr
+    assert time.monotonic() - began < 5

@@ -9,6 +9,7 @@ import importlib
 import os
 import socket
 import sys
+import time
 from typing import Any, Optional
 
 from ...loop import MainLoop
@@ -21,6 +22,10 @@ _EVERY, _MORE = 5.0, 15
 #: What libdbus takes for "no limit"; the daemon has one.
 _FOREVER = 0x7FFFFFFF / 1000
 
+#: Seconds for another daemon to come, where one has died; and between looks for it.
+_PATIENCE, _AGAIN = 5.0, 0.1
+_LOST = ("org.freedesktop.DBus.Error.NoReply", "org.freedesktop.DBus.Error.Disconnected")
+
 _bindings: Any = importlib.import_module("_dbus_bindings")
 
 
@@ -29,35 +34,65 @@ def shut_down(way: Optional[WayDown] = None, address: str = DAEMON_ADDRESS) -> i
     way = way or systemd_question.ask()
     if way is None:
         return 0
-    glib_loop = importlib.import_module("dbus.mainloop.glib").DBusGMainLoop()
-    failure = importlib.import_module("dbus.exceptions").DBusException
-    try:
-        connection = _bindings.Connection(address, glib_loop)
-    except failure as error:
-        # Nothing is there that could stop any job.
-        print(f"upstart-host-bridge: Could not connect to Upstart: {error.get_dbus_message()}", file=sys.stderr)
-        return 0
     loop = MainLoop(lambda what, error: sys.excepthook(type(error), error, error.__traceback__))
-    status = 1
+    request = _Request(loop, way, address)
+    request.send()
+    _ask_for_time(loop)
+    loop.run()
+    return request.status
 
-    def replied(reply: Any) -> None:
-        nonlocal status
+
+class _Request:
+    """The call to the daemon; made again where the daemon dies over it and another takes its place (B204)."""
+
+    def __init__(self, loop: MainLoop, way: WayDown, address: str) -> None:
+        self.status = 1
+        self._loop = loop
+        self._way = way
+        self._address = address
+        self._glib: Any = importlib.import_module("dbus.mainloop.glib").DBusGMainLoop()
+        self._failure: Any = importlib.import_module("dbus.exceptions").DBusException
+        self._connection: Any = None
+        self._gives_up = time.monotonic()
+
+    def send(self) -> None:
+        """Connect and call."""
+        try:
+            self._connection = _bindings.Connection(self._address, self._glib)
+        except self._failure as error:
+            if time.monotonic() < self._gives_up:
+                self._loop.later(_AGAIN, self.send)
+                return
+            # Nothing is there that could stop any job.
+            print(f"upstart-host-bridge: Could not connect to Upstart: {error.get_dbus_message()}", file=sys.stderr)
+            self._loop.quit()
+            return
+        self._connection.set_exit_on_disconnect(False)
+        self._connection.add_message_filter(self._heard)
+        message = _bindings.MethodCallMessage(None, "/com/ubuntu/Upstart", "org.upstartcompat.Host1", "ShutDown")
+        message.append(self._way.level, self._way.extra, False, signature="sasb")
+        self._connection.send_message_with_reply(message, self._replied, _FOREVER)
+
+    def _heard(self, connection: Any, message: Any) -> int:
+        if connection is self._connection and message.get_interface() == _bindings.LOCAL_IFACE and message.get_member() == "Disconnected":
+            self._connection = None
+            self._gives_up = time.monotonic() + _PATIENCE
+            self._loop.later(_AGAIN, self.send)
+        return int(_bindings.HANDLER_RESULT_NOT_YET_HANDLED)
+
+    def _replied(self, reply: Any) -> None:
         if isinstance(reply, _bindings.ErrorMessage):
+            if reply.get_error_name() in _LOST:
+                return
             print("upstart-host-bridge:", *reply.get_args_list(), file=sys.stderr)
         else:
-            status = 0
-        loop.quit()
+            self.status = 0
+        self._loop.quit()
 
-    def ask_for_time() -> None:
-        _notify(f"EXTEND_TIMEOUT_USEC={_MORE * 1000000}")
-        loop.later(_EVERY, ask_for_time)
 
-    message = _bindings.MethodCallMessage(None, "/com/ubuntu/Upstart", "org.upstartcompat.Host1", "ShutDown")
-    message.append(way.level, way.extra, False, signature="sasb")
-    connection.send_message_with_reply(message, replied, _FOREVER)
-    ask_for_time()
-    loop.run()
-    return status
+def _ask_for_time(loop: MainLoop) -> None:
+    _notify(f"EXTEND_TIMEOUT_USEC={_MORE * 1000000}")
+    loop.later(_EVERY, lambda: _ask_for_time(loop))
 
 
 def _notify(text: str) -> None:

@@ -38,12 +38,12 @@ def ask(address: str = PRIVATE_ADDRESS) -> Optional[WayDown]:
         connection.close()
 
 
-def ask_later(done: Callable[[Optional[WayDown]], None], glib: Any, address: str = PRIVATE_ADDRESS) -> None:
-    """Ask, and call back with the answer. ``glib`` attaches the connection to GLib's main loop."""
+def ask_later(done: Callable[[Optional[WayDown], bool], None], glib: Any, address: str = PRIVATE_ADDRESS) -> None:
+    """Ask, and call back with the answer and whether there was one. ``glib`` attaches the connection to GLib's main loop."""
     try:
         connection = _bindings.Connection(address, glib)
     except _exceptions.DBusException:
-        done(None)
+        done(None, False)
         return
     replies: List[Any] = []
 
@@ -53,7 +53,7 @@ def ask_later(done: Callable[[Optional[WayDown]], None], glib: Any, address: str
             # Not in a callback of its own: libdbus still needs it there.
             answer = _judge(replies)
             connection.close()
-            done(answer)
+            done(answer, all(isinstance(each, _bindings.MethodReturnMessage) for each in replies))
 
     for message in _questions():
         connection.send_message_with_reply(message, replied, _PATIENCE)
