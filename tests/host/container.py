@@ -40,7 +40,9 @@ class Container:
         for each in (directory, self.conf, self.logs):
             each.mkdir(exist_ok=True)
         for name, text in jobs.items():
-            (self.conf / f"{name}.conf").write_text(text + "\n")
+            path = self.conf / f"{name}.conf"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text + "\n", "utf-8", "surrogateescape")
         self.daemon = [sys.executable, "-m", "compat.daemon", f"--host={host}", "--no-dbus", "-v", f"--confdir={self.conf}",
                        f"--logdir={self.logs}", *options]
         values = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "KEPT": kept, "BEFORE": before, "HOME": "/", "container": "test",

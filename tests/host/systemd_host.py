@@ -47,7 +47,7 @@ class SystemdHost:
         for each in (self.conf, self.logs, self.units, directory / "etc"):
             each.mkdir(parents=True)
         for name, text in jobs.items():
-            (self.conf / f"{name}.conf").write_text(text + "\n")
+            (self.conf / f"{name}.conf").write_text(text + "\n", "utf-8", "surrogateescape")
         (directory / "etc" / "host.conf").write_text(configuration + f"\nprofile={profile}\n")
         texts: Dict[str, str] = {"upstart-compat.service": _DAEMON.format(python=sys.executable, conf=self.conf, logs=self.logs, root=ROOT)}
         for name in ("upstart-host-bridge.service", "upstart-shutdown.service"):
