@@ -205,3 +205,24 @@ def test_b223_without_the_shutdown_unit_the_daemon_takes_the_steps_itself(boot: 
                "systemctl daemon-reload")
     host.go_down("reboot")
     assert "RUNLEVEL=6\nPREVLEVEL=2\n" in host.log("last")
+
+
+def test_b270_b271_lines_of_the_configuration_count_after_a_reload(boot: Boot) -> None:
+    host = boot({"web": WEB, "data": "start on data-here\ntask\nexec env"}, units={"thing.service": SERVICE},
+                configuration="on unit thing.service up emit data-here PLACE=%u\nno such line\n")
+    host.wait_log("data", "PLACE=thing.service\n")
+    assert "/etc/upstart-compat/host.conf:2: unknown word: no" in host.journal()
+    host.wait_status("web", "web start/running")
+    (host.directory / "etc" / "host.conf").write_text("on mount /srv emit data-here PLACE=%m\nprofile=ubuntu\nmask web\n")
+    host.initctl("reload-configuration")
+    host.eventually(lambda: host.log("data") and _mounted_and_told(host))
+    host.shell("systemctl restart thing")
+    host.initctl("stop", "web")
+    host.eventually(lambda: host.status("web") == "initctl: Unknown job: web")
+    assert host.log("data").count("thing.service") == 1
+
+
+def _mounted_and_told(host: SystemdHost) -> bool:
+    """The bridge takes a moment to know the new line."""
+    host.shell("mount -t tmpfs data /srv; sleep 0.1; umount /srv")
+    return "PLACE=/srv\n" in host.log("data")

@@ -101,6 +101,11 @@ class DaemonLink:
         self._ask(_MANAGER, _HOST, "GetFacts", "", (),
                   lambda facts: greeting.known.update({str(object): str(phase) for object, phase in facts}))
 
+    def connect_again(self) -> None:
+        """Begin anew from the connection on."""
+        self.close()
+        self._loop.later(0.0, self.connect)
+
     def tell(self, facts: Sequence[Fact]) -> None:
         """Tell facts, in order. Without a connection they are dropped: they will be found again."""
         for fact in facts:
