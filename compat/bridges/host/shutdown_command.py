@@ -50,8 +50,7 @@ class _Request:
         self._loop = loop
         self._way = way
         self._address = address
-        self._glib: Any = importlib.import_module("dbus.mainloop.glib").DBusGMainLoop()
-        self._failure: Any = importlib.import_module("dbus.exceptions").DBusException
+        self._glib: Any = importlib.import_module("_dbus_glib_bindings").DBusGMainLoop()
         self._connection: Any = None
         self._gives_up = time.monotonic()
 
@@ -59,7 +58,7 @@ class _Request:
         """Connect and call."""
         try:
             self._connection = _bindings.Connection(self._address, self._glib)
-        except self._failure as error:
+        except systemd_question.dbus_failure() as error:
             if time.monotonic() < self._gives_up:
                 self._loop.later(_AGAIN, self.send)
                 return

@@ -18,21 +18,25 @@ _PROPERTIES = "org.freedesktop.DBus.Properties"
 _PATIENCE = 5.0
 
 _bindings: Any = importlib.import_module("_dbus_bindings")
-_exceptions: Any = importlib.import_module("dbus.exceptions")
+
+
+def dbus_failure() -> Any:
+    """The exception of the bindings. Loading it loads the ``dbus`` package, which takes longer than all that is done here."""
+    return importlib.import_module("dbus.exceptions").DBusException
 
 
 def ask(address: str = PRIVATE_ADDRESS) -> Optional[WayDown]:
     """Ask and wait for the answer, five seconds at most; None also where systemd cannot be asked."""
     try:
         connection = _bindings.Connection(address)
-    except _exceptions.DBusException:
+    except dbus_failure():
         return None
     try:
         replies: List[Any] = []
         for call in [connection.send_message_with_reply(message, replies.append, _PATIENCE) for message in _questions()]:
             call.block()
         return _judge(replies)
-    except _exceptions.DBusException:
+    except dbus_failure():
         return None
     finally:
         connection.close()
@@ -42,7 +46,7 @@ def ask_later(done: Callable[[Optional[WayDown], bool], None], glib: Any, addres
     """Ask, and call back with the answer and whether there was one. ``glib`` attaches the connection to GLib's main loop."""
     try:
         connection = _bindings.Connection(address, glib)
-    except _exceptions.DBusException:
+    except dbus_failure():
         done(None, False)
         return
     replies: List[Any] = []
