@@ -31,12 +31,12 @@ from ...control.wire import (
 from ...engine.actions import DEBUG, ERROR, INFO, WARN
 from ...loop import MainLoop, Timer
 from .native_units import UnitSeen
+from .unit_properties import ALL, HOW_IT_ENDED, NOT_LISTED, UNIT, interface_of, plain, unit_seen
 
 NAME = "org.freedesktop.systemd1"
 PATH = "/org/freedesktop/systemd1"
 MANAGER = NAME + ".Manager"
 PRIVATE_ADDRESS = "unix:path=/run/systemd/private"
-_UNIT, _SERVICE = NAME + ".Unit", NAME + ".Service"
 _UNITS = PATH + "/unit"
 #: A bus allows as few as 128 calls without a reply.
 _MOST_UNANSWERED = 100
@@ -53,7 +53,6 @@ _MATCHES = (
 )
 _ENDED = frozenset(("inactive", "failed"))
 _AUTO_RESTART = "auto-restart"
-_MISSING = frozenset(("not-found", "masked", "error", "bad-setting"))
 
 Reply = Callable[[Any], None]
 
@@ -307,7 +306,7 @@ class Systemd:
             self._tell_all(True)
 
     def _tell_all(self, complete: bool) -> None:
-        units = [_seen(properties) for path, properties in self._properties.items() if self._is_known(path)]
+        units = [unit_seen(properties) for path, properties in self._properties.items() if self._is_known(path)]
         for watcher in self._watchers:
             its = [unit for unit in units if _is_of(watcher, unit)]
             if its or complete:
@@ -343,7 +342,7 @@ class Systemd:
         if needed:
             self._keep(path)
         # How it ended is told by signals if it is running.
-        self._get_properties(path, _NOT_LISTED if str(row[3]) not in _ENDED else (*_NOT_LISTED, *_HOW_IT_ENDED))
+        self._get_properties(path, NOT_LISTED if str(row[3]) not in _ENDED else (*NOT_LISTED, *HOW_IT_ENDED))
 
     def _load(self, name: str) -> None:
         round = self._round
@@ -360,7 +359,7 @@ class Systemd:
                     if path not in self._properties:
                         self._properties[path] = {}
                         self._keep(path)
-                        self._get_properties(path, tuple(_PROPERTIES))
+                        self._get_properties(path, ALL)
             self._one_less(round)
 
         self._ask(PATH, MANAGER, "LoadUnit", "s", (name,), loaded)
@@ -368,7 +367,7 @@ class Systemd:
     def _keep(self, path: str) -> None:
         """See that a unit is not unloaded when it is down. Old managers cannot, and the private socket cannot."""
         if self._on_bus:
-            self._ask(path, _UNIT, "Ref", "", (), lambda reply: None)
+            self._ask(path, UNIT, "Ref", "", (), lambda reply: None)
 
     def _get_properties(self, path: str, names: Sequence[str]) -> None:
         """One by one: all of them would be hundreds more, some of which the manager has to look up in files."""
@@ -383,15 +382,14 @@ class Systemd:
             if round == self._round and path in self._properties:
                 # What is no service has no properties of one.
                 if not isinstance(reply, ErrorMessage):
-                    self._properties[path].update(_of_use({name: reply.get_args_list()[0]}))
+                    self._properties[path].update(plain({name: reply.get_args_list()[0]}))
                 if not left:
                     self._asked.discard(path)
                     self._tell(path)
             self._one_less(round)
 
         for name in names:
-            interface = _SERVICE if name in _OF_SERVICE else _UNIT
-            self._ask(path, PROPERTIES_INTERFACE, "Get", "ss", (interface, name), functools.partial(got, name=name))
+            self._ask(path, PROPERTIES_INTERFACE, "Get", "ss", (interface_of(name), name), functools.partial(got, name=name))
 
     def _is_known(self, path: str) -> bool:
         return "Id" in self._properties.get(path, ()) and path not in self._asked
@@ -402,7 +400,7 @@ class Systemd:
 
     def _tell_of(self, path: str, properties: Dict[str, Any]) -> None:
         if self._complete:
-            unit = _seen(properties)
+            unit = unit_seen(properties)
             new = path in self._new
             self._new.discard(path)
             for watcher in self._watchers:
@@ -448,9 +446,9 @@ class Systemd:
         if properties is None:
             return
         before = properties.get("ActiveState")
-        properties.update(_of_use(changed))
+        properties.update(plain(changed))
         # The signal of the kind of unit comes before that of the unit, so now both are known.
-        if interface != _UNIT or not self._complete:
+        if interface != UNIT or not self._complete:
             return
         if properties.get("ActiveState") not in _ENDED:
             ended = self._ending.pop(path, None)
@@ -525,47 +523,3 @@ class Systemd:
 def _is_of(watcher: Watcher, unit: UnitSeen) -> bool:
     needed = watcher.needed()
     return any(name in needed for name in (unit.unit, *unit.names)) or watcher.takes(unit.unit)
-
-
-#: The properties that matter, and what makes plain values of them.
-_OF_UNIT: Dict[str, Callable[[Any], Any]] = {
-    "Id": str,
-    "Names": lambda value: tuple(map(str, value)),
-    "LoadState": str,
-    "ActiveState": str,
-    "SubState": str,
-    "InvocationID": lambda value: "".join("%02x" % int(byte) for byte in value),
-    "Job": lambda value: int(value[0]),
-    "ActiveEnterTimestampMonotonic": int,
-}
-_OF_SERVICE: Dict[str, Callable[[Any], Any]] = {
-    "Type": str,
-    "Result": str,
-    "ExecMainPID": int,
-    "ExecMainCode": int,
-    "ExecMainStatus": int,
-}
-_PROPERTIES = {**_OF_UNIT, **_OF_SERVICE}
-#: What ListUnits does not tell.
-_NOT_LISTED = ("Names", "InvocationID", "ActiveEnterTimestampMonotonic", "Type")
-_HOW_IT_ENDED = ("Result", "ExecMainPID", "ExecMainCode", "ExecMainStatus")
-
-
-def _of_use(properties: Any) -> Dict[str, Any]:
-    return {str(name): _PROPERTIES[name](value) for name, value in properties.items() if name in _PROPERTIES}
-
-
-def _seen(properties: Dict[str, Any]) -> UnitSeen:
-    entered = properties.get("ActiveEnterTimestampMonotonic", 0)
-    invocation = properties.get("InvocationID")
-    if invocation is None:
-        # systemd before 232: the time at which it came up stands for it.
-        invocation = str(entered) if entered else ""
-    elif not invocation.strip("0"):
-        invocation = ""
-    return UnitSeen(
-        unit=properties["Id"], names=properties.get("Names", ()), loaded=properties.get("LoadState", "loaded") not in _MISSING,
-        active=properties.get("ActiveState", "inactive"), sub=properties.get("SubState", ""), invocation=invocation,
-        job=bool(properties.get("Job", 0)), active_enter=entered, oneshot=properties.get("Type") == "oneshot",
-        result=properties.get("Result", "success"), main_pid=properties.get("ExecMainPID", 0),
-        main_code=properties.get("ExecMainCode", 0), main_status=properties.get("ExecMainStatus", 0))
