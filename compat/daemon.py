@@ -22,6 +22,10 @@ from .backends.apparmor import usable as apparmor_usable
 from .backends.native import NativeBackend
 from .backends.protocol import ProcessDefaults
 from .backends.utmp import process_ended as mark_dead_in_utmp
+from .bridges.host.event_sources import EventSources, Host
+from .bridges.host.loaded_jobs import RegisteredJobs
+from .bridges.host.master_table import PLAIN, SESSION
+from .bridges.host.wanted import Operand
 from .command_line import Information, Options, UsageError, parse
 from .config.catalogue import Catalogue
 from .config.sources import Source, home_directory, session_sources, system_sources
@@ -36,6 +40,7 @@ from .host.detection import AUTO, host_kind
 from .host.mode import HostMode, Settings
 from .log import PRIORITY_NAMES, Log
 from .loop import MainLoop
+from .parser.definition import Match
 from .supervisor import Supervisor
 
 _PR_SET_CHILD_SUBREAPER = 36
@@ -299,6 +304,11 @@ class Daemon:
     def end_session(self) -> None:
         """C52."""
         self._supervisor.feed(Quiesce("logout"))
+
+    def event_source(self, job: str, stanza: str, operand: Match) -> str:
+        """B199."""
+        host = self._host.described() if self._host is not None else Host(SESSION if self.user_mode else PLAIN)
+        return str(EventSources(host, RegisteredJobs(self._engine)).source(Operand(job, stanza, operand)))
 
     # -- the log -----------------------------------------------------------------------------------------------
 

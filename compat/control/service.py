@@ -19,6 +19,7 @@ from .calls import Call, PendingCalls
 from .host_object import HostObject
 from .instance_object import InstanceObject
 from .interfaces import Interface, InvalidArguments, Method, ObjectKind, UnknownMember, bare_introspection
+from .job_conditions import JobConditions
 from .job_object import JobObject
 from .manager_object import ManagerObject
 from .paths import JOBS, MANAGER, escape, unescape
@@ -61,7 +62,8 @@ class Control:
         manager = ManagerObject(engine, feed, self._pending, self._permissions, services, self._bus, log)
         further = () if host is None else (HostObject(self._pending, host, self._is_private).interface(),)
         self._manager_kind = kind(manager.interface(), *further)
-        self._job_kind = kind(JobObject(engine, feed, self._pending, self._permissions).interface())
+        self._job_kind = kind(JobObject(engine, feed, self._pending, self._permissions).interface(),
+                              JobConditions(engine, services.event_source).interface())
         self._instance_kind = kind(InstanceObject(feed, self._pending, self._permissions).interface())
 
     # -- what the daemon calls ---------------------------------------------------------------------------

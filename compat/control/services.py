@@ -4,6 +4,7 @@ from __future__ import annotations
 from typing import Callable, Mapping, Protocol, Sequence
 
 from ..bridges.host.fact import Fact
+from ..parser.definition import Match
 
 
 class DaemonServices(Protocol):
@@ -41,6 +42,9 @@ class DaemonServices(Protocol):
 
         The daemon may not exit before this returns. Not called in pid 1.
         """
+
+    def event_source(self, job: str, stanza: str, operand: Match) -> str:
+        """Who emits what an operand of the job's ``start on`` or ``stop on`` waits for, in words (B199)."""
 
 
 class HostServices(Protocol):

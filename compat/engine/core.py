@@ -11,6 +11,7 @@ from typing import Any, Dict, List, Optional, Tuple
 from .actions import DEBUG, INFO, WARN, CloseDescriptor, LogMessage
 from .environment import Table, add_entries, add_entry
 from .events import Event, EventQueue
+from .history import EventHistory
 from .jobs import Instance, JobClass
 from .registry import Registry
 
@@ -22,6 +23,7 @@ class Core:
         self.now = 0.0
         self.out: List[Any] = []
         self.queue = EventQueue()
+        self.history = EventHistory()
         self.registry = Registry()
         self.serial = 0
         #: The daemon's own environment, for bare names (E64) and for the defaults of the table (E65).

@@ -10,8 +10,9 @@ from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from ..parser.definition import MAIN, PROCESS_NAMES
 from ..parser.signals import signal_name
-from . import classes, commands, delivery, inputs, lifecycle, session_end
+from . import classes, commands, condition_report, delivery, inputs, lifecycle, session_end
 from .actions import Refuse, SignalProcess
+from .condition_report import ConditionReport
 from .core import Core
 from .environment import Table
 from .jobs import Instance, JobClass
@@ -70,6 +71,11 @@ class Engine:
         """For GetInstance: the existing instance that ``env`` selects (C54-C57). Raises Refused."""
         found = commands.job_class(self._core, job)
         return commands.existing_instance(found, commands.instance_name(self._core, found, env, with_usage=True)[0]).name
+
+    def conditions(self, job: str) -> List[ConditionReport]:
+        """How far the conditions of a registered job are met; none for a name that is not registered."""
+        found = self._core.registry.classes.get(job)
+        return condition_report.report(self._core, found) if found is not None else []
 
     def list_env(self, job: Optional[str], instance: Optional[str]) -> Tuple[str, ...]:
         """C88. Raises Refused."""

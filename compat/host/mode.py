@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import signal
 import time
-from typing import Any, Callable, Dict, Mapping, Optional, Protocol, Sequence
+from typing import Any, Callable, Dict, Mapping, Optional, Protocol, Sequence, Tuple
 
+from ..bridges.host.described_host import described_host
+from ..bridges.host.event_sources import Host as DescribedHost
 from ..bridges.host.fact import Fact, HostEvent
 from ..bridges.host.systemd_question import ask_later
+from ..bridges.host.unit_files import UnitFiles
 from ..control.wire import glib_main_loop
 from ..engine.actions import INFO, WARN, JobFailed, StateChanged
 from ..engine.inputs import EmitEvent
@@ -77,6 +80,7 @@ class HostMode:
         host = Host(clock, self._facts.table.stopping_units, engine.names_event, network_mounts_left,
                     lambda: float(engine.largest_kill_timeout()), self._rc_is_virtual)
         self._way_down = WayDown(self._facts, self._events, self.feed, loop.later, log, host, lambda: self.profile != RHEL)
+        self._described: Optional[Tuple[Tuple[str, HostConfiguration], DescribedHost]] = None
         self._bridge: Optional[BridgeProcess] = None
         if self.kind != detection.SYSTEMD:
             self._bridge = BridgeProcess(environment, loop, log)
@@ -108,6 +112,13 @@ class HostMode:
     def masked(self) -> Sequence[str]:
         """The names of jobs that are left to the host."""
         return sorted(self._owned.masked())
+
+    def described(self) -> DescribedHost:
+        """The host as conditions are judged by (B278)."""
+        key = (self.profile, self._configuration)
+        if self._described is None or self._described[0] != key:
+            self._described = key, described_host(self.kind, self.profile, self._configuration, UnitFiles().exists)
+        return self._described[1]
 
     def _read_configuration(self) -> HostConfiguration:
         path = self._settings.configuration

@@ -129,6 +129,8 @@ class WayDown:
             if shutdown.over:
                 if shutdown.kind.level in ("0", "6"):
                     self._facts.table.clear()
+                else:
+                    self._facts.table.forget(_OBJECT)
                 self._answer(self._all)
 
     def _finished(self, shutdown: Shutdown, ticket: int) -> None:

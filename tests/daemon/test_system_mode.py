@@ -176,3 +176,11 @@ def test_a_daemon_that_is_pid_1_goes_on_without_the_socket(system: Launch, launc
     assert second.process.poll() is None
     assert "init: Unable to listen for private connections" in second.errors
     assert "Another daemon" not in second.errors
+
+
+def test_b199_explain_where_nobody_watches_the_host(system: Launch) -> None:
+    daemon = system({"web.conf": "start on filesystem or startup\nexec sleep 1000\n"}, ("--no-dbus",))
+    status, output, errors = initctl(daemon, "explain", "web")
+    assert (status, errors) == (0, "")
+    assert "      [ ] filesystem -- nothing on this host emits this event\n" in output
+    assert "      [ ] startup -- from boot, last " in output

@@ -78,6 +78,12 @@ class Container:
         done = self.run(sys.executable, "-m", "compat.initctl", *arguments)
         return done.returncode, done.stdout, done.stderr
 
+    def client(self, name: str, *arguments: str) -> Tuple[int, str, str]:
+        """The client by another name, inside."""
+        code = f"import sys; sys.argv[0] = {name!r}; from compat.initctl import run; run()"
+        done = self.run("env", "-u", "RUNLEVEL", sys.executable, "-c", code, *arguments)
+        return done.returncode, done.stdout, done.stderr
+
     def status(self, job: str) -> str:
         return self.initctl("status", job)[1].strip()
 

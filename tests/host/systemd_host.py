@@ -89,9 +89,19 @@ class SystemdHost:
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
+    def bridge_command(self, *options: str) -> str:
+        """The bridge, as a shell command."""
+        return " ".join(("cd / && PYTHONPATH=" + str(ROOT), sys.executable, "-m compat.bridges.host", *options))
+
     def initctl(self, *arguments: str) -> str:
         """The client's output."""
         done = self.run("env", f"PYTHONPATH={ROOT}", "UPSTART_SESSION=", sys.executable, "-m", "compat.initctl", *arguments)
+        return done.stdout + done.stderr
+
+    def client(self, name: str, *arguments: str) -> str:
+        """The client by another name; its output."""
+        code = f"import sys; sys.argv[0] = {name!r}; from compat.initctl import run; run()"
+        done = self.run("env", f"PYTHONPATH={ROOT}", "UPSTART_SESSION=", sys.executable, "-c", code, *arguments)
         return done.stdout + done.stderr
 
     def status(self, job: str) -> str:
@@ -105,8 +115,10 @@ class SystemdHost:
 
     def journal(self) -> str:
         """What daemon and bridge have printed in this boot."""
-        return self.run("journalctl", "-b", "--no-pager", "-o", "cat", "-u", "upstart-compat", "-u", "upstart-host-bridge", "-u",
+        text = self.run("journalctl", "-b", "--no-pager", "-o", "cat", "-u", "upstart-compat", "-u", "upstart-host-bridge", "-u",
                         "upstart-shutdown").stdout
+        # Each look of a test makes one of these.
+        return text.replace("Connection from private client\n", "")
 
     def events(self) -> List[str]:
         """The names of the events that were handled, in order."""

@@ -155,3 +155,20 @@ def test_b196_idle_is_idle(start: Start) -> None:
         return re.findall(r"^voluntary_ctxt_switches:\s*(\d+)$", "".join(texts), re.MULTILINE)
 
     eventually(lambda: switches() == (time.sleep(1.0), switches())[1], switches)
+
+
+def test_c139_c142_b215_telinit_in_a_container(start: Start) -> None:
+    container = start({"web": WEB, "env": "start on runlevel\ntask\nexec env"}, before="mkdir -p /run; touch /run/utmp")
+    container.wait_status("web", "web start/running")
+    assert container.client("telinit", "-e", "X=1", "4") == (0, "", "")
+    container.wait_log("env", "RUNLEVEL=4\nPREVLEVEL=2\nX=1\n")
+    assert container.client("runlevel", "/run/utmp") == (0, "2 4\n", "")
+    assert container.client("telinit", "q") == (0, "", "")
+    container.client("telinit", "6")
+    assert container.wait_end() == 0
+    assert "RUNLEVEL=6\nPREVLEVEL=4\n" in container.log("env")
+
+
+def test_c141_without_a_daemon(start: Start) -> None:
+    container = start({}, supervised="exec sleep 1000")
+    assert container.client("telinit", "2") == (1, "", "telinit: Failed to connect to socket /com/ubuntu/upstart: Connection refused\n")

@@ -188,7 +188,7 @@ def test_b214_single_user_mode_ends_with_level_s(machine: HostMachine) -> None:
     at_level_2(machine)
     assert machine.go_down("1") == [True]
     assert machine.events("runlevel")[-2:] == [("RUNLEVEL=1", "PREVLEVEL=2"), ("RUNLEVEL=S", "PREVLEVEL=1")]
-    assert machine.mode.facts()["runlevel"] == "S"
+    assert machine.mode.facts()["runlevel"] == "S" and "shutdown" not in machine.mode.facts()
 
 
 def test_b204_a_daemon_that_is_started_again_on_the_way_down_repeats_no_runlevel(tmp_path: pathlib.Path) -> None:

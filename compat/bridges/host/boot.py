@@ -13,6 +13,7 @@ from typing import Callable, Dict, List, Mapping, NamedTuple, Optional, Tuple
 from ...host.profile import RHEL, UBUNTU
 from ...host.virtual_rc import rc_begins, rc_ends, runlevel_event
 from .fact import Fact, HostEvent, Known, event
+from .master_table import PAST_JOBS
 from .wanted import Wanted
 
 LOCAL, REMOTE, SWAP, ONLINE, MULTI_USER = (
@@ -23,14 +24,6 @@ PLYMOUTH = "plymouth-start.service"
 UNITS = (LOCAL, REMOTE, SWAP, ONLINE, MULTI_USER, GRAPHICAL, PLYMOUTH)
 #: Seconds after which a host without network goes on (B208 line 11).
 FAILSAFE = 120.0
-#: Milestones that are over when the host can run the daemon at all (B211).
-PAST_JOBS = (
-    "udevtrigger", "udevmonitor", "udev-trigger", "udev-finish", "udev-post", "kmod", "module-init-tools", "procps",
-    "hostname", "hostname.sh",
-    "console-setup", "console-font", "setvtrgb", "hwclock", "hwclock.sh", "hwclock-save", "checkroot.sh", "checkroot-bootclean.sh",
-    "checkfs.sh", "mountall.sh", "mountkernfs.sh", "mountdevsubfs.sh", "mountall-bootclean.sh", "mtab.sh", "bootmisc.sh", "resolvconf",
-    "cgroup-lite", "cgroups", "cgconfig", "dmesg",
-)
 _FALLBACK_GRAPHICS = "udev-fallback-graphics"
 _DONE = "done"
 _UP = ("running", "degraded")

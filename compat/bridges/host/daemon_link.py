@@ -1,7 +1,7 @@
 """The bridge's connection to the daemon: reads the conditions of all jobs, tells facts (B106, B108-B110, B196, B202).
 
 On its private socket. When a connection is made, everything that is needed is read before the session begins: the
-conditions of every class, and the daemon's table of facts. From then on classes that come and go are followed; they
+conditions of every class, what each emits, and the daemon's table of facts. From then on classes that come and go are followed; they
 do so in crowds, for every reload makes all of them anew, so it is waited for a quiet moment. When the connection
 breaks it is made again, with growing pauses, and everything begins anew: what was told already is in the table.
 """
@@ -13,7 +13,9 @@ from typing import Any, Callable, Dict, List, Optional, Protocol, Sequence, Tupl
 from ...control.paths import JOBS, unescape
 from ...loop import MainLoop, Timer
 from ...parser.notation import from_postfix
+from .explanation import JobText
 from .fact import Fact
+from .loaded_jobs import LoadedJobs
 from .wanted import Wanted
 
 ADDRESS = "unix:abstract=/com/ubuntu/upstart"
@@ -21,6 +23,7 @@ _MANAGER = "/com/ubuntu/Upstart"
 _UPSTART = "com.ubuntu.Upstart0_6"
 _JOB = _UPSTART + ".Job"
 _HOST = "org.upstartcompat.Host1"
+_EXPLANATION = "org.upstartcompat.Job1"
 _PROPERTIES = "org.freedesktop.DBus.Properties"
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 30.0
 _QUIET = 0.05
@@ -75,8 +78,7 @@ class DaemonLink:
         #: classes that came (True) or went since the last quiet moment, by path
         self._changes: Dict[str, bool] = {}
         self._quiet: Optional[Timer] = None
-        #: the conditions of all classes
-        self.wanted = Wanted()
+        self._forget_jobs()
 
     def connect(self) -> None:
         """Connect now; again later if that does not work."""
@@ -91,7 +93,7 @@ class DaemonLink:
         self._connection = connection
         connection.set_exit_on_disconnect(False)
         connection.add_message_filter(self._on_message)
-        self.wanted = Wanted()
+        self._forget_jobs()
         self._greeting = greeting = Greeting()
         self._missing = 0
         self._ask(_MANAGER, _UPSTART, "GetAllJobs", "", (), lambda paths: list(map(self._read_job, map(str, paths))))
@@ -133,12 +135,25 @@ class DaemonLink:
         greeting.kind, greeting.profile = str(properties["kind"]), str(properties["profile"])
         greeting.masked = tuple(map(str, properties["masked"]))
 
+    def _forget_jobs(self) -> None:
+        #: what all conditions ask for
+        self.wanted = Wanted()
+        #: the conditions themselves, by job
+        self.texts: Dict[str, JobText] = {}
+        #: who emits what
+        self.jobs = LoadedJobs()
+
     def _read_job(self, path: str) -> None:
         self._ask(path, _PROPERTIES, "GetAll", "s", (_JOB,), self._got_job)
+        name = unescape(path[len(JOBS) + 1:])
+        if name is not None:
+            self._ask(path, _EXPLANATION, "GetEmittedEvents", "", (), lambda events: self.jobs.define(name, list(map(str, events))))
 
     def _got_job(self, properties: Any) -> None:
         start_on, stop_on = (from_postfix([list(map(str, node)) for node in properties[key]]) for key in ("start_on", "stop_on"))
-        self.wanted.define(str(properties["name"]), start_on, stop_on)
+        name = str(properties["name"])
+        self.wanted.define(name, start_on, stop_on)
+        self.texts[name] = JobText(name, start_on, stop_on)
 
     def _answered(self) -> None:
         """One answer more is there; with the last of them it goes on."""
@@ -186,6 +201,8 @@ class DaemonLink:
                 name = unescape(path[len(JOBS) + 1:])
                 if name is not None:
                     self.wanted.forget(name)
+                    self.texts.pop(name, None)
+                    self.jobs.forget(name)
         self._answered()
 
     def _end_session(self) -> None:

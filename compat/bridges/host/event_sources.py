@@ -7,26 +7,25 @@ administrator's mappings; so a file can be judged before it is installed, and fo
 """
 from __future__ import annotations
 
-from difflib import get_close_matches
 from typing import Callable, FrozenSet, Iterable, Iterator, List, NamedTuple, Optional, Tuple
 
 from ...engine.conditions import Argument, postfix, split_argument
 from ...engine.globs import glob_match, is_literal
+from ...host.profile import RHEL, UBUNTU
 from ...parser.definition import Condition, Match
-from ...parser.notation import to_infix, to_postfix
 from .aliases import Aliases
 from .loaded_jobs import Jobs
-from .master_table import EARLY_JOBS, EVENTS, MILESTONES, NEVER, RHEL, SYSTEMD, UBUNTU, VALUES, Milestone, Row
+from .master_table import EARLY_JOBS, EVENTS, MILESTONES, NEVER, SYSTEMD, VALUES, Milestone, Row
 from .wanted import JOB_EVENTS, Operand, job_argument, operands, possible
 
-#: What an event that nobody emits is called in every message (B199).
-NOBODY = "nothing on this host emits this event"
 _TOO_EARLY = "too early on this host"
 #: Below these the kernel and the host have mounted everything before any job is asked (B210).
 _VIRTUAL_PLACES = ("/proc", "/sys", "/dev", "/run")
 _FAILED = "/failed"
 #: How alike two names have to be, of 1, to take one for a slip of the other.
 _NEAR = 0.8
+#: With as many names at most a name is compared; to compare takes a few microseconds.
+_MOST_COMPARED = 200
 _UNIT_STARTS = ("JOB", "INSTANCE", "HOST_UNIT")
 _UNIT_ENDS = ("JOB", "INSTANCE", "RESULT", "PROCESS", "EXIT_STATUS", "EXIT_SIGNAL", "HOST_UNIT")
 
@@ -35,7 +34,7 @@ class Host(NamedTuple):
     """What is known of a host.
 
     ``unit_exists``: whether a unit of this name can be loaded and is not masked. ``mapped``: events of the lines
-    ``on … emit …`` (B270) and those that are switched on otherwise. ``programs``: the bridges that are installed.
+    ``on … emit …`` (B270). ``programs``: the bridges that are installed.
     """
 
     kind: str = SYSTEMD
@@ -68,7 +67,8 @@ class EventSources:
         self._host = host
         self._jobs = jobs
         self._rows = tuple(row for row in EVENTS if host.kind in row.kinds and host.profile in row.profiles)
-        self._milestones = tuple(name for name, milestone in MILESTONES.items() if host.kind in milestone.kinds)
+        self._milestones = tuple(
+            name for name, milestone in MILESTONES.items() if host.kind in milestone.kinds and host.profile in milestone.profiles)
 
     def source(self, operand: Operand) -> Source:
         """Who emits what this operand waits for."""
@@ -234,15 +234,8 @@ def _alike(name: str, known: str) -> bool:
 
 def _nearest(name: str, known: Iterable[str]) -> str:
     """The known name that ``name`` may be a slip of, or ""."""
-    near = get_close_matches(name, sorted({each for each in known if _alike(name, each)}), 1, _NEAR)
+    # Rarely needed, and slow to load.
+    from difflib import get_close_matches
+    near = get_close_matches(name, sorted({each for each in known if _alike(name, each)})[:_MOST_COMPARED], 1, _NEAR)
     return near[0] if near else ""
 
-
-def complaint(operand: Operand, source: Source) -> str:
-    """The line of the log about an operand that nobody meets (B199)."""
-    return f"{operand.job}: {operand.stanza} {condition_text(operand.leaf)}: {NOBODY}" + (f" ({source.note})" if source.note else "")
-
-
-def condition_text(condition: Condition) -> str:
-    """A condition as initctl prints it (P113)."""
-    return to_infix(to_postfix(condition))

@@ -8,6 +8,7 @@ from typing import Dict, Iterable, Optional, Protocol, Sequence, Tuple
 
 from ...engine.globs import glob_match, is_literal
 from ...engine.view import EngineView
+from ...parser.definition import JobDefinition
 from ...parser.emitted_events import emitted_events
 
 
@@ -87,6 +88,12 @@ class RegisteredJobs:
         """As Jobs."""
         for name in self._engine.job_names():
             job = self._engine.job(name)
-            if job is not None and any(each == event or glob_match(each, event) for each in emitted_events(job.definition)):
+            if job is not None and _may_emit(job.definition, event) and any(
+                    each == event or glob_match(each, event) for each in emitted_events(job.definition)):
                 return name
         return None
+
+
+def _may_emit(definition: JobDefinition, event: str) -> bool:
+    """Whether it is worth to read the commands: of thousands of jobs hardly one has the event's name in them."""
+    return bool(definition.emits) or any(process is not None and event in process.command for process in definition.processes)

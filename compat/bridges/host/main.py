@@ -1,6 +1,7 @@
 """The program ``upstart-host-bridge``: watches the host and tells the daemon (B194-B199, B205, B218).
 
     upstart-host-bridge                what upstart-host-bridge.service runs
+    upstart-host-bridge --explain      where the events come from that jobs wait for
     upstart-host-bridge --shutdown     what upstart-shutdown.service runs when it is stopped
 
 The kind of host and the profile are the daemon's; it says them when the bridge connects.
@@ -12,6 +13,7 @@ import os
 import signal
 import sys
 import traceback
+from functools import partial
 from typing import Any, Callable, List, Optional, Sequence
 
 from ... import UPSTART_VERSION
@@ -23,19 +25,27 @@ from .aliases import Aliases
 from .boot import Settings
 from .container_session import ContainerSession
 from .daemon_link import DaemonLink, Greeting, Session
+from .described_host import described_host
+from .event_sources import EventSources, Host
+from .explain_command import explain_files, explain_loaded
+from .explanation import Complaints
 from .fact import Fact
+from .judged_session import JudgedSession
 from .mappings import Mappings
 from .runlevels import boot_level
 from .shutdown_command import shut_down
 from .systemd_session import SystemdSession
+from .unit_files import UnitFiles
 
 _NAME = "upstart-host-bridge"
 _HELP = f"""\
 Usage: {_NAME} [OPTION]...
+   or: {_NAME} --explain [FILE]...
 Tell the daemon of upstart-compat what happens on this host.
 
 Options:
       --child                 end when the connection to the daemon is lost: it starts another
+      --explain               say who emits what the conditions of jobs wait for: of those that are loaded, or of files
       --replay                emit the events of everything that is up once more, with HOST_REPLAY=1, and exit
       --shutdown              take the steps of a shutdown if the host goes down, and wait for them
   -q, --quiet                 show errors only
@@ -43,6 +53,7 @@ Options:
       --help                  show this help and exit
       --version               show the version and exit
 """
+_FLAGS = ("--child", "--explain", "--replay", "--shutdown", "--quiet", "-q", "--verbose", "-v")
 _INITTAB = "/etc/inittab"
 
 
@@ -59,6 +70,7 @@ class Bridge:
         self._loop = MainLoop(_on_error)
         self._glib: Any = importlib.import_module("dbus.mainloop.glib").DBusGMainLoop()
         self._configuration = _read_configuration(configuration)
+        self._complaints = Complaints()
         self._link = DaemonLink(self._loop, self._glib, self._begin, self._log, self._loop.quit if child else None)
 
     def run(self) -> int:
@@ -78,10 +90,21 @@ class Bridge:
         container = container_type(os.environ) or ("unknown" if greeting.kind == CONTAINER else "")
         settings = Settings(profile, level, container, greeting.kind == NONE)
         tell, settled = (self._repeat, self._loop.quit) if self._replay else (self._tell, lambda: None)
+        session: Session
         if greeting.kind == SYSTEMD:
             aliases = Aliases((*self._configuration.aliases, *mappings.aliases()))
-            return SystemdSession(settings, known, self._link, mappings, aliases, tell, self._loop, self._glib, self._log_from, settled)
-        return ContainerSession(settings, known, self._link.wanted, mappings, tell, self._loop, self._log, settled)
+            session = SystemdSession(settings, known, self._link, mappings, aliases, tell, self._loop, self._glib, self._log_from, settled)
+        else:
+            session = ContainerSession(settings, known, self._link.wanted, mappings, tell, self._loop, self._log, settled)
+        host = described_host(greeting.kind, profile, self._configuration, UnitFiles().exists)
+        return JudgedSession(session, partial(self._judge, host))
+
+    def _judge(self, host: Host) -> None:
+        """Say which operands nobody on this host meets, each once (B199)."""
+        sources = EventSources(host, self._link.jobs)
+        for text in self._link.texts.values():
+            for line in self._complaints.about(text, sources):
+                self._log(line)
 
     def _repeat(self, facts: Sequence[Fact]) -> None:
         """B205: the events alone, for the daemon knows the facts."""
@@ -133,13 +156,18 @@ def main(arguments: Optional[Sequence[str]] = None) -> int:
         if word in ("--help", "--version"):
             print(_HELP if word == "--help" else f"{_NAME} (upstart {UPSTART_VERSION})", end="" if word == "--help" else "\n")
             return 0
-        if word not in ("--child", "--replay", "--shutdown", "--quiet", "-q", "--verbose", "-v") and word.startswith("-"):
+        if word.startswith("-") and word not in _FLAGS:
             print(f"{_NAME}: invalid option: {word}\nTry `{_NAME} --help' for more information.", file=sys.stderr)
             return 1
         flags.append(word)
+    files = [word for word in flags if not word.startswith("-")]
+    if "--explain" in flags and files:
+        return explain_files(files, _read_configuration(PATH))
     if os.getuid():
         print(f"{_NAME}: Need to be root", file=sys.stderr)
         return 1
+    if "--explain" in flags:
+        return explain_loaded(_read_configuration(PATH))
     if "--shutdown" in flags:
         return shut_down()
     return Bridge("--verbose" in flags or "-v" in flags, "--replay" in flags, "--child" in flags).run()

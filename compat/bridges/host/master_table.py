@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from typing import Dict, FrozenSet, NamedTuple, Optional, Tuple
 
-#: Kinds of hosts (B194, B257, B266), and a daemon of a user's session, which no host bridge serves.
-SYSTEMD, CONTAINER, BARE, SESSION = "systemd", "container", "none", "session"
-#: Profiles (B197).
-UBUNTU, RHEL, CHROMEOS, MINIMAL = "ubuntu", "rhel", "chromeos", "minimal"
+from ...host.profile import PROFILES, RHEL, UBUNTU
+
+#: Kinds of hosts (B194, B257, B266); a daemon of a user's session, and one of the system that is not in host mode.
+#: Those two are served by no host bridge.
+SYSTEMD, CONTAINER, BARE, SESSION, PLAIN = "systemd", "container", "none", "session", "plain"
 
 _BOOTED = (SYSTEMD, CONTAINER, BARE)
 _WATCHED = (SYSTEMD, CONTAINER)
@@ -36,7 +37,7 @@ class Row(NamedTuple):
     source: str
     variables: Optional[Tuple[str, ...]] = ()
     program: str = ""
-    profiles: Tuple[str, ...] = (UBUNTU, RHEL, CHROMEOS, MINIMAL)
+    profiles: Tuple[str, ...] = PROFILES
 
 
 _MOUNT = ("DEVICE", "MOUNTPOINT", "TYPE", "OPTIONS")
@@ -44,9 +45,9 @@ _LINK = ("IFACE", "LOGICAL", "ADDRFAM", "METHOD")
 
 #: The first row that fits counts.
 EVENTS: Tuple[Row, ...] = (
-    Row("startup", (*_BOOTED, SESSION), "boot"),
-    Row("mounting", _BOOTED, "mountinfo", _MOUNT),
-    Row("mounted", _BOOTED, "mountinfo", _MOUNT),
+    Row("startup", (*_BOOTED, SESSION, PLAIN), "boot"),
+    Row("mounting", _WATCHED, "mountinfo", _MOUNT),
+    Row("mounted", _WATCHED, "mountinfo", _MOUNT),
     Row("virtual-filesystems", _BOOTED, "boot"),
     Row("local-filesystems", _BOOTED, "boot"),
     Row("remote-filesystems", _BOOTED, "boot"),
@@ -65,22 +66,24 @@ EVENTS: Tuple[Row, ...] = (
     Row("deconfiguring-networking", _BOOTED, "shutdown"),
     Row("unmounting-filesystem", _BOOTED, "shutdown"),
     Row("unmounted-remote-filesystems", _BOOTED, "shutdown"),
-    Row("power-status-changed", _WATCHED, "boot"),
-    Row("keyboard-request", (SYSTEMD,), "boot"),
-    Row("plymouth-ready", (SYSTEMD,), "boot"),
+    Row("power-status-changed", (SYSTEMD,), "systemd sigpwr.target"),
+    # From whoever runs the container (B259).
+    Row("power-status-changed", (CONTAINER,), "SIGPWR"),
+    Row("keyboard-request", (SYSTEMD,), "systemd kbrequest.target"),
+    Row("plymouth-ready", _BOOTED, "boot"),
     Row("login-session-start", (SYSTEMD,), "systemd display-manager.service", ("DISPLAY_MANAGER",)),
     Row("desktop-session-start", (SYSTEMD,), "logind", ("DISPLAY_MANAGER", "USER")),
-    Row("desktop-shutdown", (SYSTEMD,), "shutdown"),
+    Row("desktop-shutdown", _BOOTED, "shutdown"),
     Row("*-device-added", (SYSTEMD,), "udev", None),
     Row("*-device-changed", (SYSTEMD,), "udev", None),
     Row("*-device-removed", (SYSTEMD,), "udev", None),
     Row("*-device-*", (SYSTEMD,), "udev", None),
-    Row("socket", _BOOTED, "bridge", None, "upstart-socket-bridge"),
-    Row("file", (*_BOOTED, SESSION), "bridge", None, "upstart-file-bridge"),
-    Row("dbus", (*_BOOTED, SESSION), "bridge", None, "upstart-dbus-bridge"),
+    Row("socket", (*_BOOTED, PLAIN), "bridge", None, "upstart-socket-bridge"),
+    Row("file", (*_BOOTED, SESSION, PLAIN), "bridge", None, "upstart-file-bridge"),
+    Row("dbus", (*_BOOTED, SESSION, PLAIN), "bridge", None, "upstart-dbus-bridge"),
     Row("dconf", (SESSION,), "bridge", None, "upstart-dconf-bridge"),
     Row(":sys:*", (SESSION,), "bridge", None, "upstart-event-bridge"),
-    Row("session-end", (SESSION,), "session"),
+    Row("session-end", (SESSION,), "session", ("TYPE",)),
 )
 
 #: Events of other times and places, and why none of them comes here (B193, B267).
@@ -93,35 +96,34 @@ NEVER: Dict[str, str] = {
     "shutdown": "no system ever emitted it; stop on runlevel [016] is meant",
 }
 
-_ALL = ("starting", "started", "stopping", "stopped")
-
 
 class Milestone(NamedTuple):
-    """A job that the host's own life stands for (B211, B217, B246): which job events it has, and with which variables.
+    """A job that the host's own life stands for (B211, B217, B246). ``variables`` are those after E92's.
 
-    ``early``: those that come later than old jobs expect (B210).
+    ``early``: the events that come later than old jobs expect (B210).
     """
 
-    events: Tuple[str, ...] = _ALL
     variables: Tuple[str, ...] = ()
     source: str = "boot"
     kinds: Tuple[str, ...] = _BOOTED
+    profiles: Tuple[str, ...] = PROFILES
     early: FrozenSet[str] = frozenset()
 
 
-_TASK = Milestone(kinds=(SYSTEMD,))
+#: Those that are over when the host can run the daemon at all.
+PAST_JOBS: Tuple[str, ...] = (
+    "udevtrigger", "udevmonitor", "udev-trigger", "udev-finish", "udev-post", "kmod", "module-init-tools", "procps",
+    "hostname", "hostname.sh", "console-setup", "console-font", "setvtrgb", "hwclock", "hwclock.sh", "hwclock-save",
+    "checkroot.sh", "checkroot-bootclean.sh", "checkfs.sh", "mountall.sh", "mountkernfs.sh", "mountdevsubfs.sh", "mountall-bootclean.sh",
+    "mtab.sh", "bootmisc.sh", "resolvconf", "cgroup-lite", "cgroups", "cgconfig", "dmesg")
 MILESTONES: Dict[str, Milestone] = {
     "rc": Milestone(variables=("RUNLEVEL", "PREVLEVEL")),
-    "rc-sysinit": Milestone(),
-    "rcS": Milestone(),
-    "mountall": Milestone(kinds=(SYSTEMD,), early=frozenset(("starting",))),
+    "rc-sysinit": Milestone(profiles=(UBUNTU,)),
+    "rcS": Milestone(profiles=(RHEL,)),
+    "mountall": Milestone(early=frozenset(("starting",))),
     "network-interface": Milestone(variables=("INTERFACE",), source="netlink", kinds=_WATCHED),
-    "udev-fallback-graphics": _TASK,
-    **dict.fromkeys((
-        "udevtrigger", "udev-trigger", "udevmonitor", "udev-post", "udev-finish", "kmod", "module-init-tools", "procps", "hostname",
-        "hostname.sh", "console-setup", "console-font", "setvtrgb", "hwclock", "hwclock-save", "hwclock.sh", "cgroup-lite", "cgroups",
-        "cgconfig", "checkfs.sh", "checkroot.sh", "checkroot-bootclean.sh", "bootmisc.sh", "mtab.sh", "mountall.sh",
-        "mountall-bootclean.sh", "mountkernfs.sh", "mountdevsubfs.sh", "mountnfs.sh", "mountnfs-bootclean.sh"), _TASK),
+    "udev-fallback-graphics": Milestone(),
+    **dict.fromkeys(PAST_JOBS, Milestone()),
 }
 #: Units that are up long before any old job can be asked (B210).
 EARLY_JOBS: FrozenSet[str] = frozenset(("udev",))

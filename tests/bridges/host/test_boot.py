@@ -142,9 +142,11 @@ def test_b211_jobs_that_are_left_to_the_host_where_a_condition_names_them() -> N
         "starting JOB=udev-fallback-graphics INSTANCE=", "started JOB=udev-fallback-graphics INSTANCE=",
         "stopping JOB=udev-fallback-graphics INSTANCE= RESULT=ok", "stopped JOB=udev-fallback-graphics INSTANCE= RESULT=ok",
         "plymouth-ready", "static-network-up", "starting JOB=rc-sysinit INSTANCE=", "started JOB=rc-sysinit INSTANCE=",
-        "runlevel RUNLEVEL=2 PREVLEVEL=N", "starting JOB=rc INSTANCE= RUNLEVEL=2 PREVLEVEL=N", "started JOB=rc INSTANCE= RUNLEVEL=2 PREVLEVEL=N",
+        "runlevel RUNLEVEL=2 PREVLEVEL=N", "starting JOB=rc INSTANCE= RUNLEVEL=2 PREVLEVEL=N",
+        "started JOB=rc INSTANCE= RUNLEVEL=2 PREVLEVEL=N",
         "stopping JOB=rc-sysinit INSTANCE= RESULT=ok", "stopped JOB=rc-sysinit INSTANCE= RESULT=ok",
-        "stopping JOB=rc INSTANCE= RESULT=ok RUNLEVEL=2 PREVLEVEL=N", "stopped JOB=rc INSTANCE= RESULT=ok RUNLEVEL=2 PREVLEVEL=N", "all-swaps"]
+        "stopping JOB=rc INSTANCE= RESULT=ok RUNLEVEL=2 PREVLEVEL=N",
+        "stopped JOB=rc INSTANCE= RESULT=ok RUNLEVEL=2 PREVLEVEL=N", "all-swaps"]
 
 
 def test_b211_not_where_a_unit_stands_for_the_job() -> None:
