@@ -295,6 +295,7 @@ systemctl start cloud-init
 systemctl start getty@tty5
 systemctl stop getty@tty5
 systemctl daemon-reload
+systemctl daemon-reexec
 systemctl stop rsyslog
 """
 
