@@ -31,10 +31,6 @@ class BootTargets:
         """As systemd.Watcher."""
         return unit in UNITS
 
-    def takes_others(self) -> bool:
-        """As systemd.Watcher."""
-        return False
-
     def seen(self, units: Sequence[UnitSeen], complete: bool, new: bool) -> None:
         """As systemd.Watcher."""
         for unit in units:
@@ -61,10 +57,6 @@ class MountUnits:
     def takes(self, unit: str) -> bool:
         """As systemd.Watcher."""
         return unit in self._places()
-
-    def takes_others(self) -> bool:
-        """As systemd.Watcher."""
-        return False
 
     def seen(self, units: Sequence[UnitSeen], complete: bool, new: bool) -> None:
         """As systemd.Watcher."""

@@ -103,10 +103,6 @@ class NativeUnits:
         job = job_of(unit)
         return job is not None and not _is_ours(unit) and (self._every or ("@" in unit and job[0] in self._names))
 
-    def takes_others(self) -> bool:
-        """Whether there may be units that are to be watched besides those that are needed."""
-        return bool(self._names) or self._every
-
     # -- what happens ----------------------------------------------------------------------------------------------
 
     def update(self, seen: Sequence[UnitSeen], complete: bool = False, new: bool = False) -> List[Fact]:

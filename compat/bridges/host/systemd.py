@@ -10,7 +10,9 @@ being asked to. A connection that breaks is tried again at once, then after 0.1 
 """
 from __future__ import annotations
 
-from typing import Any, Callable, Dict, FrozenSet, List, Optional, Protocol, Sequence, Set, Tuple
+import collections
+import functools
+from typing import Any, Callable, Deque, Dict, FrozenSet, List, Optional, Protocol, Sequence, Set, Tuple
 
 from ...control.wire import (
     BUS_INTERFACE,
@@ -29,14 +31,21 @@ from ...control.wire import (
 from ...engine.actions import DEBUG, ERROR, INFO, WARN
 from ...loop import MainLoop, Timer
 from .native_units import UnitSeen
+from .unit_properties import ALL, HOW_IT_ENDED, NOT_LISTED, UNIT, interface_of, plain, unit_seen
 
 NAME = "org.freedesktop.systemd1"
 PATH = "/org/freedesktop/systemd1"
 MANAGER = NAME + ".Manager"
 PRIVATE_ADDRESS = "unix:path=/run/systemd/private"
-_UNIT, _SERVICE = NAME + ".Unit", NAME + ".Service"
 _UNITS = PATH + "/unit"
+#: A bus allows as few as 128 calls without a reply.
+_MOST_UNANSWERED = 100
 _FIRST_DELAY, _LONGEST_DELAY = 0.1, 30.0
+_KNOCK_SECONDS = 0.1
+_MOST_KNOCKS = 10
+#: Errors that are not an answer of the manager.
+_NO_ANSWER = frozenset(
+    f"org.freedesktop.DBus.Error.{name}" for name in ("NoReply", "Timeout", "TimedOut", "LimitsExceeded", "NoMemory", "Disconnected"))
 _MATCHES = (
     f"type='signal',sender='{BUS_NAME}',path='{BUS_PATH}',interface='{BUS_INTERFACE}',member='NameOwnerChanged',arg0='{NAME}'",
     f"type='signal',sender='{NAME}',path='{PATH}',interface='{MANAGER}'",
@@ -44,7 +53,6 @@ _MATCHES = (
 )
 _ENDED = frozenset(("inactive", "failed"))
 _AUTO_RESTART = "auto-restart"
-_MISSING = frozenset(("not-found", "masked", "error", "bad-setting"))
 
 Reply = Callable[[Any], None]
 
@@ -57,9 +65,6 @@ class Watcher(Protocol):
 
     def takes(self, unit: str) -> bool:
         """Whether a unit that there is wants to be watched."""
-
-    def takes_others(self) -> bool:
-        """Whether there may be such units besides those that are needed."""
 
     def seen(self, units: Sequence[UnitSeen], complete: bool, new: bool) -> None:
         """Units as they are. ``complete``: all there are of those that are watched; ``new``: it was not loaded before."""
@@ -95,10 +100,15 @@ class Systemd:
         self._properties: Dict[str, Dict[str, Any]] = {}
         #: of these, the ones that were not loaded until now
         self._new: Set[str] = set()
+        #: the ones of which not everything is known yet
+        self._asked: Set[str] = set()
         #: and what the ones were like that have ended, until it is sure that they are not starting again
         self._ending: Dict[str, Dict[str, Any]] = {}
         #: names asked for to object paths
         self._paths: Dict[str, str] = {}
+        #: calls that are to be sent, and how many were and have no reply yet
+        self._waiting: Deque[Tuple[Any, Reply]] = collections.deque()
+        self._unanswered = 0
         #: replies that are to come, and the round that they belong to
         self._awaited = 0
         self._round = 0
@@ -116,15 +126,13 @@ class Systemd:
 
     def reconsider(self) -> None:
         """A watcher needs other units. Those that were not watched yet are told to it when they are known."""
-        if not self._complete:
+        if self._complete:
+            # It may be one that is known for the sake of another watcher.
+            self._tell_all(False)
+            self._list()
+        elif self._ready:
             # Too late for the round that is under way.
-            if self._ready:
-                self._begin_round()
-            return
-        for name in sorted(self._needed() - set(self._paths)):
-            self._load(name, self._round)
-        if any(watcher.takes_others() for watcher in self._watchers):
-            self._list(self._round)
+            self._begin_round()
 
     def call(self, member: str, signature: str, arguments: Sequence[Any], replied: Reply) -> None:
         """Call the manager; nothing if there is no connection. ``replied`` gets the message, an ErrorMessage in trouble."""
@@ -138,9 +146,6 @@ class Systemd:
 
     def close(self) -> None:
         """Leave the manager for good."""
-        if self._retry is not None:
-            self._retry.cancel()
-            self._retry = None
         self._drop()
 
     # -- connecting --------------------------------------------------------------------------------------------------
@@ -160,13 +165,20 @@ class Systemd:
             if on_bus:
                 self._ask_bus("Hello", "", (), self._said_hello)
             else:
-                self._opened()
+                self._knock()
             return
         self._retry_later()
 
+    def _knock(self) -> None:
+        """Call until there is an answer: systemd leaves a first call lying that comes together with the greeting."""
+        if self._unanswered < _MOST_KNOCKS:
+            for _ in range(2):
+                self._ask(PATH, PROPERTIES_INTERFACE, "Get", "ss", (MANAGER, "Version"), self._answered)
+        self._retry = self._loop.later(_KNOCK_SECONDS, self._knock)
+
     def _said_hello(self, reply: Any) -> None:
         if isinstance(reply, ErrorMessage):
-            self._failed(reply)
+            self._give_up(str(reply.get_error_name()))
             return
         self._connection.set_unique_name(str(reply.get_args_list()[0]))
         for match in _MATCHES:
@@ -175,7 +187,7 @@ class Systemd:
 
     def _added_match(self, reply: Any) -> None:
         if isinstance(reply, ErrorMessage):
-            self._failed(reply)
+            self._give_up(str(reply.get_error_name()))
 
     def _got_owner(self, reply: Any) -> None:
         # Where systemd is not on the bus yet, it says so when it comes.
@@ -189,29 +201,37 @@ class Systemd:
         if was_ready:
             self.disconnected()
         if owner:
-            self._ask(PATH, MANAGER, "Subscribe", "", (), self._subscribed)
+            self._ask(PATH, MANAGER, "Subscribe", "", (), self._answered)
 
-    def _subscribed(self, reply: Any) -> None:
-        # That it is subscribed already is an error too; a manager that does not answer has no units either.
-        self._opened()
-
-    def _opened(self) -> None:
+    def _answered(self, reply: Any) -> None:
+        # An error is an answer too, such as that it is subscribed already.
+        if self._ready:
+            return
+        self._cancel_retry()
         self._log(INFO, f"Connected to systemd ({'system bus' if self._on_bus else 'private socket'})")
         self._ready = True
-        self._delay = 0.0
         self.connected()
         self._begin_round()
 
-    def _failed(self, reply: Any) -> None:
-        self._log(WARN, f"Unable to use the system bus: {reply.get_error_name()}")
+    def _give_up(self, why: str) -> None:
+        """Leave the connection as it is of no use, and try again later."""
+        self._log(WARN, f"systemd: {why}, connecting again")
         self._drop()
         self._retry_later()
 
+    def _cancel_retry(self) -> None:
+        if self._retry is not None:
+            self._retry.cancel()
+            self._retry = None
+
     def _drop(self) -> None:
+        self._cancel_retry()
         connection, self._connection = self._connection, None
         was_ready, self._ready, self._complete, self._owner = self._ready, False, False, ""
         self._round += 1
-        for each in (self._properties, self._paths, self._new, self._ending):
+        self._waiting.clear()
+        self._unanswered = 0
+        for each in (self._properties, self._paths, self._new, self._ending, self._asked):
             each.clear()
         if connection is not None:
             connection.close()
@@ -235,18 +255,32 @@ class Systemd:
         message.set_auto_start(False)
         if signature:
             message.append(*arguments, signature=signature)
+        self._waiting.append((message, replied))
+        self._send_waiting()
+
+    def _send_waiting(self) -> None:
         connection = self._connection
 
-        def take(reply: Any) -> None:
+        def take(reply: Any, replied: Reply) -> None:
             # What an old connection still says is of no use.
-            if connection is self._connection:
-                self._guarded(replied, reply)
+            if connection is not self._connection:
+                return
+            self._unanswered -= 1
+            if isinstance(reply, ErrorMessage) and reply.get_error_name() in _NO_ANSWER:
+                # Half an answer would be taken for units that are down.
+                self._give_up(str(reply.get_error_name()))
+                return
+            self._guarded(replied, reply)
+            self._send_waiting()
 
-        try:
-            connection.send_message_with_reply(message, take)
-        except DBusException:
-            # It broke; that is told separately.
-            pass
+        while self._waiting and self._unanswered < _MOST_UNANSWERED:
+            message, replied = self._waiting.popleft()
+            try:
+                connection.send_message_with_reply(message, functools.partial(take, replied=replied))
+            except DBusException:
+                # It broke; that is told separately.
+                return
+            self._unanswered += 1
 
     # -- rounds ----------------------------------------------------------------------------------------------------------
 
@@ -257,15 +291,9 @@ class Systemd:
         self._round += 1
         self._complete = False
         self._awaited = 0
-        for each in (self._properties, self._paths, self._new, self._ending):
+        for each in (self._properties, self._paths, self._new, self._ending, self._asked):
             each.clear()
-        # So that a round without any unit ends too.
-        self._awaited += 1
-        for name in sorted(self._needed()):
-            self._load(name, self._round)
-        if any(watcher.takes_others() for watcher in self._watchers):
-            self._list(self._round)
-        self._one_less(self._round)
+        self._list()
 
     def _one_less(self, round: int) -> None:
         if round != self._round:
@@ -273,27 +301,51 @@ class Systemd:
         self._awaited -= 1
         if not self._awaited and not self._complete:
             self._complete = True
-            units = [_seen(properties) for properties in self._properties.values() if "Id" in properties]
-            for watcher in self._watchers:
-                watcher.seen([unit for unit in units if _is_of(watcher, unit)], True, False)
+            # Only now it is sure that the connection is of use.
+            self._delay = 0.0
+            self._tell_all(True)
 
-    def _list(self, round: int) -> None:
+    def _tell_all(self, complete: bool) -> None:
+        units = [unit_seen(properties) for path, properties in self._properties.items() if self._is_known(path)]
+        for watcher in self._watchers:
+            its = [unit for unit in units if _is_of(watcher, unit)]
+            if its or complete:
+                watcher.seen(its, complete, False)
+
+    def _list(self) -> None:
+        """Ask what is loaded, which tells much of it in one reply; then for what is needed and not loaded."""
+        round = self._round
         self._awaited += 1
 
         def listed(reply: Any) -> None:
-            if round == self._round and not isinstance(reply, ErrorMessage):
-                for unit in reply.get_args_list()[0]:
-                    self._met(str(unit[0]), str(unit[6]))
+            if round == self._round and isinstance(reply, ErrorMessage):
+                self._give_up(str(reply.get_error_name()))
+            elif round == self._round:
+                needed = self._needed()
+                for row in reply.get_args_list()[0]:
+                    self._met(row, str(row[0]) in needed)
+                for name in sorted(needed - set(self._paths)):
+                    self._load(name)
             self._one_less(round)
 
         self._ask(PATH, MANAGER, "ListUnits", "", (), listed)
 
-    def _met(self, name: str, path: str) -> None:
-        """There is a unit; ask for it if it is wanted and not known."""
-        if path not in self._properties and any(watcher.takes(name) for watcher in self._watchers):
-            self._get_all(name, path, self._round)
+    def _met(self, row: Sequence[Any], needed: bool) -> None:
+        """There is a unit, as ListUnits tells it."""
+        name, path = str(row[0]), str(row[6])
+        if needed:
+            self._paths[name] = path
+        if path in self._properties or not (needed or any(watcher.takes(name) for watcher in self._watchers)):
+            return
+        self._properties[path] = {
+            "Id": name, "LoadState": str(row[2]), "ActiveState": str(row[3]), "SubState": str(row[4]), "Job": int(row[7])}
+        if needed:
+            self._keep(path)
+        # How it ended is told by signals if it is running.
+        self._get_properties(path, NOT_LISTED if str(row[3]) not in _ENDED else (*NOT_LISTED, *HOW_IT_ENDED))
 
-    def _load(self, name: str, round: int) -> None:
+    def _load(self, name: str) -> None:
+        round = self._round
         self._awaited += 1
         self._paths[name] = ""
 
@@ -305,39 +357,50 @@ class Systemd:
                 else:
                     path = self._paths[name] = str(reply.get_args_list()[0])
                     if path not in self._properties:
-                        if self._on_bus:
-                            # Else it may be unloaded when it is down. Old managers have no such method.
-                            self._ask(path, _UNIT, "Ref", "", (), lambda reply: None)
-                        self._get_all(name, path, round)
+                        self._properties[path] = {}
+                        self._keep(path)
+                        self._get_properties(path, ALL)
             self._one_less(round)
 
         self._ask(PATH, MANAGER, "LoadUnit", "s", (name,), loaded)
 
-    def _get_all(self, name: str, path: str, round: int) -> None:
-        self._properties[path] = {}
-        interfaces = (_SERVICE, _UNIT) if name.endswith(".service") else (_UNIT,)
-        left = len(interfaces)
-        self._awaited += left
+    def _keep(self, path: str) -> None:
+        """See that a unit is not unloaded when it is down. Old managers cannot, and the private socket cannot."""
+        if self._on_bus:
+            self._ask(path, UNIT, "Ref", "", (), lambda reply: None)
 
-        def got(reply: Any) -> None:
+    def _get_properties(self, path: str, names: Sequence[str]) -> None:
+        """One by one: all of them would be hundreds more, some of which the manager has to look up in files."""
+        round = self._round
+        left = len(names)
+        self._awaited += left
+        self._asked.add(path)
+
+        def got(reply: Any, name: str) -> None:
             nonlocal left
             left -= 1
             if round == self._round and path in self._properties:
+                # What is no service has no properties of one.
                 if not isinstance(reply, ErrorMessage):
-                    self._properties[path].update(_of_use(reply.get_args_list()[0]))
-                if not left and self._complete:
+                    self._properties[path].update(plain({name: reply.get_args_list()[0]}))
+                if not left:
+                    self._asked.discard(path)
                     self._tell(path)
             self._one_less(round)
 
-        for interface in interfaces:
-            self._ask(path, PROPERTIES_INTERFACE, "GetAll", "s", (interface,), got)
+        for name in names:
+            self._ask(path, PROPERTIES_INTERFACE, "Get", "ss", (interface_of(name), name), functools.partial(got, name=name))
+
+    def _is_known(self, path: str) -> bool:
+        return "Id" in self._properties.get(path, ()) and path not in self._asked
 
     def _tell(self, path: str) -> None:
-        self._tell_of(path, self._properties.get(path))
+        if self._is_known(path):
+            self._tell_of(path, self._properties[path])
 
-    def _tell_of(self, path: str, properties: Optional[Dict[str, Any]]) -> None:
-        if self._complete and properties and "Id" in properties:
-            unit = _seen(properties)
+    def _tell_of(self, path: str, properties: Dict[str, Any]) -> None:
+        if self._complete:
+            unit = unit_seen(properties)
             new = path in self._new
             self._new.discard(path)
             for watcher in self._watchers:
@@ -362,9 +425,7 @@ class Systemd:
     def _take(self, message: Any) -> None:
         interface, member = message.get_interface(), message.get_member()
         if interface == LOCAL_INTERFACE and member == "Disconnected":
-            self._log(WARN, "Disconnected from systemd")
-            self._drop()
-            self._retry_later()
+            self._give_up("disconnected")
             return
         if self._on_bus and message.get_sender() == BUS_NAME:
             if interface == BUS_INTERFACE and member == "NameOwnerChanged" and message.get_signature() == "sss":
@@ -385,9 +446,9 @@ class Systemd:
         if properties is None:
             return
         before = properties.get("ActiveState")
-        properties.update(_of_use(changed))
+        properties.update(plain(changed))
         # The signal of the kind of unit comes before that of the unit, so now both are known.
-        if interface != _UNIT or not self._complete:
+        if interface != UNIT or not self._complete:
             return
         if properties.get("ActiveState") not in _ENDED:
             ended = self._ending.pop(path, None)
@@ -462,41 +523,3 @@ class Systemd:
 def _is_of(watcher: Watcher, unit: UnitSeen) -> bool:
     needed = watcher.needed()
     return any(name in needed for name in (unit.unit, *unit.names)) or watcher.takes(unit.unit)
-
-
-#: The properties that matter, and what makes plain values of them.
-_PROPERTIES: Dict[str, Callable[[Any], Any]] = {
-    "Id": str,
-    "Names": lambda value: tuple(map(str, value)),
-    "LoadState": str,
-    "ActiveState": str,
-    "SubState": str,
-    "InvocationID": lambda value: "".join("%02x" % int(byte) for byte in value),
-    "Job": lambda value: int(value[0]),
-    "ActiveEnterTimestampMonotonic": int,
-    "Type": str,
-    "Result": str,
-    "ExecMainPID": int,
-    "ExecMainCode": int,
-    "ExecMainStatus": int,
-}
-
-
-def _of_use(properties: Any) -> Dict[str, Any]:
-    return {str(name): _PROPERTIES[name](value) for name, value in properties.items() if name in _PROPERTIES}
-
-
-def _seen(properties: Dict[str, Any]) -> UnitSeen:
-    entered = properties.get("ActiveEnterTimestampMonotonic", 0)
-    invocation = properties.get("InvocationID")
-    if invocation is None:
-        # systemd before 232: the time at which it came up stands for it.
-        invocation = str(entered) if entered else ""
-    elif not invocation.strip("0"):
-        invocation = ""
-    return UnitSeen(
-        unit=properties["Id"], names=properties.get("Names", ()), loaded=properties.get("LoadState", "loaded") not in _MISSING,
-        active=properties.get("ActiveState", "inactive"), sub=properties.get("SubState", ""), invocation=invocation,
-        job=bool(properties.get("Job", 0)), active_enter=entered, oneshot=properties.get("Type") == "oneshot",
-        result=properties.get("Result", "success"), main_pid=properties.get("ExecMainPID", 0),
-        main_code=properties.get("ExecMainCode", 0), main_status=properties.get("ExecMainStatus", 0))

@@ -117,10 +117,6 @@ class SystemdSession:
         """As systemd.Watcher."""
         return self._native.takes(unit)
 
-    def takes_others(self) -> bool:
-        """As systemd.Watcher."""
-        return self._native.takes_others()
-
     def seen(self, units: Sequence[UnitSeen], complete: bool, new: bool) -> None:
         """As systemd.Watcher."""
         for unit in units:

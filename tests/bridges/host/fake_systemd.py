@@ -45,6 +45,8 @@ class FakeSystemd:
         self.units: Dict[str, Dict[str, Any]] = {}
         self.calls: List[str] = []
         self.connections: List[Any] = []
+        #: method to the error that its next call gets
+        self.errors: Dict[str, str] = {}
         #: replies that are kept back, while this is a list
         self.held: Any = None
         outer = self
@@ -96,7 +98,9 @@ class FakeSystemd:
         member, arguments = message.get_member(), message.get_args_list()
         self.calls.append(f"{member} {arguments[-1]}" if arguments else member)
         reply = MethodReturn(message)
-        if member == "LoadUnit":
+        if self.errors and member in self.errors:
+            reply = ErrorMessage(message, self.errors.pop(member), "no")
+        elif member == "LoadUnit":
             name = str(arguments[0])
             if name.startswith("bad"):
                 reply = ErrorMessage(message, f"{NAME}.BadName", "no")
@@ -105,12 +109,14 @@ class FakeSystemd:
                     self.define(name, LoadState="not-found")
                 reply.append(path_of(self.units[name]["Id"]), signature="o")
         elif member == "ListUnits":
-            reply.append([(name, "", "loaded", "", "", "", path_of(name), 0, "", "/") for name in self.units], signature="a(ssssssouso)")
-        elif member == "GetAll":
-            unit = next(name for name in self.units if path_of(name) == message.get_path())
-            reply.append(self._all(unit, _OF_SERVICE if arguments[0] == SERVICE else _OF_UNIT), signature="a{sv}")
-        elif member == "Get":
+            rows = [(name, "", unit["LoadState"], unit["ActiveState"], unit["SubState"], "", path_of(name), unit["Job"], "", "/")
+                    for name, unit in self.units.items() if unit["LoadState"] == "loaded"]
+            reply.append(rows, signature="a(ssssssouso)")
+        elif member == "Get" and arguments[0] == MANAGER:
             reply.append(_bindings.String("252", variant_level=1), signature="v")
+        elif member == "Get":
+            unit = next(name for name in self.units if path_of(name) == message.get_path())
+            reply.append(self._all(unit, {**_OF_SERVICE, **_OF_UNIT})[arguments[1]], signature="v")
         if self.held is not None:
             self.held.append((connection, reply))
         else:

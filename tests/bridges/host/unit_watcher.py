@@ -27,9 +27,6 @@ class Printing:
     def takes(self, unit: str) -> bool:
         return self._units.takes(unit)
 
-    def takes_others(self) -> bool:
-        return self._units.takes_others()
-
     def seen(self, units: Sequence[UnitSeen], complete: bool, new: bool) -> None:
         self._print(self._units.update(units, complete, new))
 
