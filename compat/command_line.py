@@ -13,6 +13,7 @@ from .engine.actions import DEBUG, ERROR, INFO, MESSAGE
 _CONSOLES = ("none", "output", "owner", "log")
 _HOSTS = ("auto", "systemd", "container", "none")
 _PROFILES = ("ubuntu", "rhel", "chromeos", "minimal")
+_BACKENDS = ("auto", "native", "systemd")
 
 _HELP = """\
 Usage: upstart-compat [OPTION]...
@@ -23,6 +24,7 @@ Options:
       --prepend-confdir=DIR   directory of job files with priority over all others
       --append-confdir=DIR    directory of job files that all others have priority over
       --default-console=VALUE console of jobs that do not say: none, output, owner or log
+      --backend=VALUE         who runs the jobs' processes: native, systemd, or auto, the default
       --logdir=DIR            directory of the jobs' output
       --no-log                do not keep the output of jobs
       --no-startup-event      do not emit an event at start
@@ -50,7 +52,7 @@ This is free software under the Apache License 2.0; there is NO WARRANTY.
 _FLAGS = {"--no-log", "--chroot-sessions", "--no-startup-event", "--no-dbus", "--no-inherit-env", "--session", "--user",
           "--no-cgroups", "--quiet", "--verbose", "--debug", "--help", "--version"}
 _WITH_VALUE = {"--confdir", "--prepend-confdir", "--append-confdir", "--default-console", "--logdir", "--startup-event",
-               "--host", "--profile", "--exit-with"}
+               "--backend", "--host", "--profile", "--exit-with"}
 
 
 class UsageError(Exception):
@@ -77,6 +79,7 @@ class Options:
         self.prepend_confdirs: List[str] = []
         self.append_confdirs: List[str] = []
         self.default_console = "log"
+        self.backend = "auto"
         self.logdir: Optional[str] = None
         self.startup_event: Optional[str] = "startup"
         #: kind of host, "auto" included; None outside of host mode (B194)
@@ -125,6 +128,8 @@ def parse(arguments: Sequence[str]) -> Options:
             options.logdir = value
         elif name == "--startup-event":
             startup_event = value
+        elif name == "--backend":
+            options.backend = _one_of(_BACKENDS, value, "backend")
         elif name == "--host":
             options.host = _one_of(_HOSTS, value, "kind of host")
         elif name == "--profile":
@@ -133,8 +138,7 @@ def parse(arguments: Sequence[str]) -> Options:
             options.exit_with = value
         else:
             options.default_console = _one_of(_CONSOLES, value, "console type")
-    # In host mode the bridge tells the daemon when it is (B194).
-    options.startup_event = None if options.has("--no-startup-event") or options.host is not None else startup_event
+    options.startup_event = None if options.has("--no-startup-event") else startup_event
     return options
 
 

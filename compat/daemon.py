@@ -19,7 +19,7 @@ from typing import Any, List, Mapping, Optional, Sequence, Tuple
 
 from . import UPSTART_VERSION
 from .backends.apparmor import usable as apparmor_usable
-from .backends.native import NativeBackend
+from .backends.choice import NoBackend, choose
 from .backends.protocol import ProcessDefaults
 from .backends.utmp import process_ended as mark_dead_in_utmp
 from .bridges.host.event_sources import EventSources, Host
@@ -76,9 +76,9 @@ class Daemon:
         inherit = self.user_mode and not options.has("--no-inherit-env")
         self._engine = Engine(self._environment, inherit, apparmor_usable(), address if self.user_mode else None)
         self._supervisor = Supervisor(self._engine, self.log, time.monotonic, self._loop.later)
-        self._backend = NativeBackend(
-            self._supervisor.feed, self.log, self._loop.later, self._process_defaults(inherit, nofile),
-            mark_dead_in_utmp if self._system_mode else None)
+        self._backend = choose(
+            options.backend, self._system_mode, self._supervisor.feed, self.log, self._loop.later,
+            self._process_defaults(inherit, nofile), mark_dead_in_utmp if self._system_mode else None)
         self._supervisor.backend = self._backend
         self._supervisor.session_ended = self._session_ended
         self._host = self._host_mode()
@@ -127,7 +127,8 @@ class Daemon:
             if listening and self.user_mode:
                 self._session_file.write(self._environment, os.getpid(), self._address)
         self._connect_bus()
-        if options.startup_event is not None:
+        if options.startup_event is not None and self._host is None:
+            # In host mode the bridge tells when it is time (B194).
             self._supervisor.feed(EmitEvent(None, options.startup_event))
         self._become_subreaper()
         if self._host is not None:
@@ -386,6 +387,9 @@ def main(arguments: Optional[Sequence[str]] = None) -> int:
         return 1
     try:
         return Daemon(options, os.environ).run()
+    except NoBackend as error:
+        print(f"init: {error}", file=sys.stderr)
+        return 1
     except OSError as error:
         print(f"init: {error.filename + ': ' if error.filename else ''}{os.strerror(error.errno or errno.EIO)}", file=sys.stderr)
         return 1

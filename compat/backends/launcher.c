@@ -8,6 +8,7 @@
  *
  *     upstart-compat-launcher FD|/PATH     be the process of one job
  *     upstart-compat-launcher serve FD     make such processes at the request of the daemon
+ *     upstart-compat-launcher unit         be the process of one job, started by systemd
  *
  * The first argument names the specification: an open descriptor (a memfd), or a file. Nothing else
  * comes through argv or the environment, so that a job's environment neither shows in ps nor acts on
@@ -21,6 +22,9 @@
  * or the numbers cannot be had, the errno is sent instead, negated. A process that cannot send its pid,
  * because the daemon has given up the socket, ends: nobody would know of it. The server ends when the
  * daemon's end of the socket is closed.
+ *
+ * As the process of a unit it is given such a socket as descriptor 0, with one request in it; after the pid it
+ * sends systemd's name for this run of the unit, $INVOCATION_ID.
  *
  * The specification: numbers are in the byte order of the machine.
  *
@@ -37,6 +41,10 @@
  * The answer, through STATUS_FD if there is one: records of three i32: kind (enum failure), errno,
  * detail (a resource's index for RLIMIT). A notice (kind >= NOTICE) goes before; a failure is the last, and the process
  * then ends with status 255 (X35). End of file without a failure: the exec succeeded (X23).
+ *
+ * If STATUS_FD is a socket this program waits for one byte from it before it sets anything up: by then the
+ * daemon has the pid on record, and it may have attached a tracer. End of file instead means that the daemon is
+ * gone, and then the job must not run: nobody would know of it.
  */
 #define _GNU_SOURCE
 #define _FILE_OFFSET_BITS 64
@@ -564,10 +572,25 @@ static void outlast_server(void)
     }
 }
 
+static void wait_for_leave(void)
+{
+    struct stat found;
+    char byte;
+    ssize_t got;
+    if (status_fd < 0 || fstat(status_fd, &found) < 0 || !S_ISSOCK(found.st_mode))
+        return;
+    do
+        got = read(status_fd, &byte, 1);
+    while (got < 0 && errno == EINTR);
+    if (got != 1)
+        _exit(255);
+}
+
 /* Does what the specification says, up to the exec. */
 static void __attribute__((noreturn)) become(const char *specification)
 {
     read_specification(specification);
+    wait_for_leave();
 
     enum console console = (enum console)number(CONSOLE, CONSOLE_NONE);
     status_fd = move_up(status_fd);
@@ -630,38 +653,73 @@ static int place(int *got, const int32_t *wanted, int count, int *socket)
     return 0;
 }
 
-static void serve(int socket)
+struct request {
+    int32_t wanted[MOST_PASSED];
+    int got[MOST_PASSED], count;
+};
+
+/* One request; its count is 0 if it is not whole. False: the daemon's end of the socket is closed. */
+static int receive(int socket, struct request *request)
 {
-    int32_t wanted[MOST_PASSED], reply;
     union {
-        char room[CMSG_SPACE(sizeof wanted)];
+        char room[CMSG_SPACE(sizeof request->wanted)];
         struct cmsghdr aligned;
     } control;
+    struct iovec data = { request->wanted, sizeof request->wanted };
+    struct msghdr message = {
+        .msg_iov = &data, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control,
+    };
+    ssize_t size;
+    do
+        size = recvmsg(socket, &message, 0);
+    while (size < 0 && errno == EINTR);
+    request->count = 0;
+    if (size <= 0)
+        return 0;
+    struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+    if (header && header->cmsg_level == SOL_SOCKET && header->cmsg_type == SCM_RIGHTS) {
+        request->count = (int)((header->cmsg_len - CMSG_LEN(0)) / sizeof(int));
+        memcpy(request->got, CMSG_DATA(header), (size_t)request->count * sizeof(int));
+    }
+    /* Fewer descriptors than were sent arrive when there are too many open. */
+    if ((size_t)size != (size_t)request->count * sizeof *request->wanted || message.msg_flags & MSG_CTRUNC) {
+        for (int i = 0; i < request->count; i++)
+            close(request->got[i]);
+        request->count = 0;
+    }
+    return 1;
+}
+
+/* In the new process: says its pid, and what else is to be known of it, and does what was asked for. */
+static void __attribute__((noreturn)) fulfil(int socket, struct request *request, const char *more)
+{
+    int error = request->count ? place(request->got, request->wanted, request->count, &socket) : EMFILE;
+    char reply[64];
+    int32_t number = error ? -error : (int32_t)getpid();
+    size_t extra = strnlen(more, sizeof reply - sizeof number);
+    memcpy(reply, &number, sizeof number);
+    memcpy(reply + sizeof number, more, extra);
+    if (send(socket, reply, sizeof number + extra, MSG_NOSIGNAL) != (ssize_t)(sizeof number + extra) || error)
+        _exit(255);
+    close(socket);
+    char specification[16];
+    snprintf(specification, sizeof specification, "%d", (int)request->wanted[0]);
+    become(specification);
+}
+
+static void serve(int socket)
+{
+    struct request request;
 
     server = getpid();
     finished = mmap(NULL, sizeof *finished, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (finished == MAP_FAILED)
         _exit(255);
     for (own_request = 1;; own_request++) {
-        struct iovec data = { wanted, sizeof wanted };
-        struct msghdr message = {
-            .msg_iov = &data, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control,
-        };
-        ssize_t size;
-        do
-            size = recvmsg(socket, &message, 0);
-        while (size < 0 && errno == EINTR);
-        if (size <= 0)
+        if (!receive(socket, &request))
             _exit(0);
-        int got[MOST_PASSED], count = 0;
-        struct cmsghdr *header = CMSG_FIRSTHDR(&message);
-        if (header && header->cmsg_level == SOL_SOCKET && header->cmsg_type == SCM_RIGHTS) {
-            count = (int)((header->cmsg_len - CMSG_LEN(0)) / sizeof(int));
-            memcpy(got, CMSG_DATA(header), (size_t)count * sizeof(int));
-        }
-        /* Fewer descriptors than were sent arrive when the server has too many open. */
         long pid = -EMFILE;
-        if (count > 0 && (size_t)size == (size_t)count * sizeof *wanted && !(message.msg_flags & MSG_CTRUNC)) {
+        if (request.count > 0) {
 #if defined(__s390__)
             pid = syscall(SYS_clone, NULL, CLONE_PARENT | SIGCHLD, NULL, NULL, 0);
 #else
@@ -673,30 +731,37 @@ static void serve(int socket)
         if (pid == 0) {
             /* Before anybody can ask for the group of this pid. */
             setsid();
-            int error = place(got, wanted, count, &socket);
-            reply = error ? -error : (int32_t)getpid();
-            if (send(socket, &reply, sizeof reply, MSG_NOSIGNAL) != sizeof reply || error)
-                _exit(255);
-            close(socket);
-            char specification[16];
-            snprintf(specification, sizeof specification, "%d", (int)wanted[0]);
-            become(specification);
+            fulfil(socket, &request, "");
         }
-        for (int i = 0; i < count; i++)
-            close(got[i]);
+        for (int i = 0; i < request.count; i++)
+            close(request.got[i]);
         atomic_store(finished, own_request);
         if (pid < 0) {
-            reply = (int32_t)pid;
+            int32_t reply = (int32_t)pid;
             if (send(socket, &reply, sizeof reply, MSG_NOSIGNAL) != sizeof reply)
                 _exit(0);
         }
     }
 }
 
+/* systemd has made this process the leader of a session already. */
+static void __attribute__((noreturn)) be_unit(void)
+{
+    struct request request;
+    /* Not 0, which is to be a standard stream; nor where systemd has put its own 1 and 2. */
+    int socket = fcntl(0, F_DUPFD_CLOEXEC, 3);
+    if (socket < 0 || !receive(socket, &request))
+        _exit(255);
+    const char *invocation = getenv("INVOCATION_ID");
+    fulfil(socket, &request, invocation ? invocation : "");
+}
+
 int main(int argc, char **argv)
 {
     if (argc == 3 && strcmp(argv[1], "serve") == 0)
         serve(atoi(argv[2]));
+    if (argc == 2 && strcmp(argv[1], "unit") == 0)
+        be_unit();
     if (argc == 2)
         become(argv[1]);
     _exit(255);

@@ -9,7 +9,7 @@ must come from the thread that reaps, because the kernel refuses ptrace requests
 
 States of a tracee (X71); one that is in no table is in state "none"::
 
-    new        the launcher; its exec will show as SIGTRAP
+    new        the launcher; its exec will show as SIGTRAP, or as an event if it was seized
     normal     runs its program; forks and execs will show as events
     new-child  a fork was followed; the child's own first stop, a SIGSTOP, is still to come
 
@@ -22,6 +22,12 @@ Three things that are easy to get wrong:
   a SIGSTOP and marks it as leaving: the stop that this causes is answered with PTRACE_DETACH, which
   drops the signal. Stops that come in between are passed through without being acted on. The SIGSTOP
   goes to the traced thread, not to the process: an untraced thread would take it and stop them all.
+* A process that is not our child asks nobody to be traced: it is seized (PTRACE_SEIZE). Then stops of the
+  tracer's making show as events of their own, and a stop that lasts (a group-stop) can be told from the
+  delivery of a signal and is left to last (PTRACE_LISTEN). Its SIGSTOP of ``expect stop`` is seen here too,
+  because only its parent could wait for it: it is not delivered, and said to have happened.
+* Who else follows the main process may have to know the new pid before the old one can end. ``held`` of a
+  tracee is called with both while parent and child are stopped, and ``resume_held`` lets them go.
 * ESRCH from ptrace means that the process was killed while it was stopped. Its end is reported next,
   and that is when it counts.
 """
@@ -34,13 +40,16 @@ import signal
 from typing import Callable, Dict, Iterator, Optional, Tuple
 
 from ..engine.actions import WARN
-from ..engine.inputs import ProcessForked, ProcessReady, ProcessReplaced
+from ..engine.inputs import ProcessForked, ProcessReady, ProcessReplaced, ProcessStopped
 from .protocol import Feed, Log
 
 NEW, NORMAL, NEW_CHILD = "new", "normal", "new-child"
 
-_CONT, _DETACH, _SETOPTIONS, _GETEVENTMSG = 7, 17, 0x4200, 0x4201
-_EVENT_FORK, _EVENT_EXEC = 1, 4
+#: Called with the pids of a parent and of its child, which is the main process from now on.
+Held = Callable[[int, int], None]
+
+_CONT, _DETACH, _SETOPTIONS, _GETEVENTMSG, _SEIZE, _INTERRUPT, _LISTEN = 7, 17, 0x4200, 0x4201, 0x4206, 0x4207, 0x4208
+_EVENT_FORK, _EVENT_EXEC, _EVENT_STOP = 1, 4, 128
 # Neither TRACEVFORK nor TRACECLONE: vfork, posix_spawn and threads do not count (X76).
 _OPTIONS = (1 << _EVENT_FORK) | (1 << _EVENT_EXEC)
 
@@ -86,10 +95,12 @@ class Tracee:
     """One followed process: plain data, so that it can be written down for a re-exec.
 
     ``state`` is NEW, NORMAL or NEW_CHILD, ``forks`` how many were followed (X71). ``leaving``:
-    ``detach`` was asked for and nothing of this process is reported any more.
+    ``detach`` was asked for and nothing of this process is reported any more. ``seized``: it is not our
+    child. ``parent`` is the one that is kept stopped until ``resume_held``, 0 for none; ``stopped``: so is
+    the child, which has had its first stop.
     """
 
-    __slots__ = ("expect", "forks", "label", "leaving", "pid", "spawn", "state")
+    __slots__ = ("expect", "forks", "held", "label", "leaving", "parent", "pid", "seized", "spawn", "state", "stopped")
 
     def __init__(self, spawn: int, pid: int, expect: str, label: str) -> None:
         self.spawn = spawn
@@ -99,6 +110,10 @@ class Tracee:
         self.state = NEW
         self.forks = 0
         self.leaving = False
+        self.seized = False
+        self.held: Optional[Held] = None
+        self.parent = 0
+        self.stopped = False
 
 
 class TraceeTable:
@@ -132,16 +147,43 @@ class TraceeTable:
         """
         self._tracees[pid] = Tracee(spawn, pid, expect, label)
 
+    def seize(self, spawn: int, pid: int, expect: str, label: str, held: Held) -> None:
+        """Follow a launcher that is not our child and waits for leave to go on. Raises OSError.
+
+        ``expect`` may be "stop", too. Each time that the main process is another, ``held`` is called.
+        """
+        # Forks and execs are of no interest to ``expect stop``.
+        ptrace(_SEIZE, pid, 0 if expect == "stop" else _OPTIONS)
+        tracee = self._tracees[pid] = Tracee(spawn, pid, expect, label)
+        tracee.seized = True
+        tracee.held = held
+
+    def resume_held(self, spawn: int) -> None:
+        """Whoever had to know of the new main process knows."""
+        tracee = self._find(spawn)
+        if tracee is None or not tracee.parent:
+            return
+        parent, tracee.parent = tracee.parent, 0
+        self._let_go(parent, 0, tracee)
+        if tracee.stopped:
+            tracee.stopped = False
+            self._first_stop(tracee)
+
     def detach(self, spawn: int) -> None:
         """Stop following; the process runs on (X81). Nothing is fed for this spawn any more."""
         tracee = self._find(spawn)
         if tracee is None or tracee.leaving:
             return
         tracee.leaving = True
-        if tracee.state == NORMAL:
+        if tracee.parent:
+            self.resume_held(spawn)
+        elif tracee.seized or tracee.state == NORMAL:
             # The other states have a stop ahead of them anyway.
             try:
-                _stop_thread(tracee.pid)
+                if tracee.seized:
+                    ptrace(_INTERRUPT, tracee.pid)
+                else:
+                    _stop_thread(tracee.pid)
             except OSError:
                 self._drop(tracee)
 
@@ -169,13 +211,17 @@ class TraceeTable:
             return self._unknown_stopped(pid, number, event)
         if tracee.leaving:
             self._leave(tracee, number, event)
+        elif event == _EVENT_STOP:
+            self._event_stopped(tracee, number)
+        elif tracee.seized and not event and number == signal.SIGSTOP and tracee.expect == "stop":
+            self._raised_stop(tracee)
         elif event == _EVENT_FORK:
             self._forked(tracee)
         elif event == _EVENT_EXEC:
             self._executed(tracee)
         elif event:
             self._resume(tracee)
-        elif tracee.state == NEW and number == signal.SIGTRAP:
+        elif tracee.state == NEW and number == signal.SIGTRAP and not tracee.seized:
             self._started(tracee)
         elif tracee.state == NEW_CHILD and number == signal.SIGSTOP:
             self._child_stopped(tracee)
@@ -196,6 +242,25 @@ class TraceeTable:
         tracee.state = NORMAL
         self._resume(tracee)
 
+    def _event_stopped(self, tracee: Tracee, number: int) -> None:
+        """Of a seized process: the first stop of a child, or that all of it is stopped, or goes on."""
+        if tracee.state == NEW_CHILD:
+            self._first_stop(tracee)
+        elif number == signal.SIGTRAP:
+            self._resume(tracee)
+        elif number == signal.SIGSTOP and tracee.expect == "stop":
+            # One of its other threads took the signal.
+            self._raised_stop(tracee)
+        else:
+            try:
+                ptrace(_LISTEN, tracee.pid)
+            except OSError as error:
+                self._failed("Failed to listen to traced", tracee, error)
+
+    def _raised_stop(self, tracee: Tracee) -> None:
+        self._release(tracee)
+        self._feed(ProcessStopped(tracee.spawn, int(signal.SIGSTOP)))
+
     def _forked(self, tracee: Tracee) -> None:
         old = tracee.pid
         try:
@@ -211,19 +276,28 @@ class TraceeTable:
             self._resume(tracee)
             return
         del self._tracees[old]
-        self._let_go(old, 0, tracee)
         tracee.pid = new
         tracee.state = NEW_CHILD
         self._tracees[new] = tracee
+        if tracee.held is None:
+            self._let_go(old, 0, tracee)
+        else:
+            tracee.parent = old
+            tracee.held(old, new)
         self._on_pid(tracee.spawn, old, new)
         self._feed(ProcessForked(tracee.spawn, new))
         if stopped and self._tracees.get(new) is tracee:
-            if tracee.leaving:
-                self._leave(tracee, signal.SIGSTOP, 0)
-            else:
-                self._child_stopped(tracee)
+            self._first_stop(tracee)
         elif stopped:
             self._let_go(new, 0, tracee)
+
+    def _first_stop(self, tracee: Tracee) -> None:
+        if tracee.parent:
+            tracee.stopped = True
+        elif tracee.leaving:
+            self._leave(tracee, signal.SIGSTOP, _EVENT_STOP if tracee.seized else 0)
+        else:
+            self._child_stopped(tracee)
 
     def _child_stopped(self, tracee: Tracee) -> None:
         tracee.forks += 1
@@ -236,6 +310,11 @@ class TraceeTable:
         self._resume(tracee)
 
     def _executed(self, tracee: Tracee) -> None:
+        if tracee.state == NEW:
+            # The launcher's, of a seized process.
+            tracee.state = NORMAL
+            self._resume(tracee)
+            return
         if tracee.forks == 0:
             self._resume(tracee)
             self._feed(ProcessReplaced(tracee.spawn))
@@ -255,6 +334,10 @@ class TraceeTable:
                 new = 0
             if self.early.pop(new, None) is not None:
                 self._let_go(new, 0, tracee)
+        if tracee.seized:
+            # It may be let go in any stop.
+            self._release(tracee, 0 if event else number)
+            return
         expected = signal.SIGTRAP if tracee.state == NEW else signal.SIGSTOP
         if event or number != expected:
             self._resume(tracee, 0 if event else number)
@@ -266,15 +349,15 @@ class TraceeTable:
                 pass
 
     def _unknown_stopped(self, pid: int, number: int, event: int) -> bool:
-        if not event:
+        if not event or event == _EVENT_STOP:
             parent = self._tracees.get(_state_and_parent(pid)[1])
             if parent is not None and parent.state == NORMAL and not parent.leaving:
-                if number == signal.SIGSTOP:
+                if number == (signal.SIGTRAP if event else signal.SIGSTOP):
                     self.early[pid] = parent.pid
                     return True
                 try:
                     # Its first stop is still to come.
-                    ptrace(_CONT, pid, number)
+                    ptrace(_CONT, pid, 0 if event else number)
                     return True
                 except OSError:
                     return False
@@ -316,6 +399,9 @@ class TraceeTable:
     def _drop(self, tracee: Tracee) -> None:
         if self._tracees.get(tracee.pid) is tracee:
             del self._tracees[tracee.pid]
+        if tracee.parent:
+            parent, tracee.parent = tracee.parent, 0
+            self._let_go(parent, 0, tracee)
         for child in [child for child, parent in self.early.items() if parent == tracee.pid]:
             del self.early[child]
             self._let_go(child, 0, tracee)

@@ -16,6 +16,7 @@ from .inputs import (
     SetEnv,
     StartInstance,
     StartJob,
+    StopFromOutside,
     StopInstance,
     StopJob,
     UnsetEnv,
@@ -158,6 +159,17 @@ def stop_instance(core: Core, request: StopInstance) -> None:
     request_stop(core, instance)
     if not request.wait:
         core.out.append(Answer(request.call))
+
+
+def stop_from_outside(core: Core, request: StopFromOutside) -> None:
+    """X252, X257: as StopInstance without a caller; one that is being stopped already needs no more."""
+    found = core.find(request.job, request.instance)
+    if found is None or found[1].goal == STOP:
+        return
+    instance = found[1]
+    instance.stop_env = None
+    release_owners(core, instance)
+    request_stop(core, instance)
 
 
 def restart_instance(core: Core, request: RestartInstance) -> None:

@@ -163,6 +163,7 @@ def _spawned(core: Core, instance: Instance, slot: int, happened: inputs.Process
     if process is not None:
         process.pid = happened.pid
     core.info(_line(instance, slot))
+    lifecycle.process_spawned(core, instance, slot)
 
 
 def _executed(core: Core, instance: Instance, slot: int, happened: inputs.ProcessExecuted) -> None:
@@ -229,6 +230,7 @@ _HANDLERS: Dict[type, _Handler] = {
     inputs.RestartJob: commands.restart_job,
     inputs.StartInstance: commands.start_instance,
     inputs.StopInstance: commands.stop_instance,
+    inputs.StopFromOutside: commands.stop_from_outside,
     inputs.RestartInstance: commands.restart_instance,
     inputs.ReloadInstance: commands.reload_instance,
     inputs.SetEnv: commands.set_env,

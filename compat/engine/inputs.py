@@ -95,6 +95,13 @@ class StopInstance(NamedTuple):
     wait: bool
 
 
+class StopFromOutside(NamedTuple):
+    """Another program is about to stop the instance's processes, and nobody waits for an answer (X252, X257)."""
+
+    job: str
+    instance: str
+
+
 class RestartInstance(NamedTuple):
     """Instance.Restart (C69)."""
 

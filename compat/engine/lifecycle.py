@@ -15,6 +15,9 @@ Entering a state has the effects of E18, which are the functions of the table _E
 whether the instance rests in that state. Nothing here starts another job: jobs act on each other
 through the event queue only, so there is no recursion between them.
 
+A state such as ``spawning`` lasts until the process exists (X24). Most backends make it at once, and then
+nobody sees the instance there (E12); one that has to ask another program for it says so later.
+
 Those who wait for an instance stand in its owner list: events that it blocks, and callers (E106).
 Every accepted command and every condition that fires releases the whole list as success before it
 adds its own entry; a failure releases it as failure at the moment it is recorded (E107, E108).
@@ -57,6 +60,12 @@ from .states import RESPAWN, START, STOP
 
 _KILL = 9
 
+#: Where an instance rests until a process that was asked for exists: slot -> state.
+_SPAWNING_STATES: Dict[int, str] = {
+    SECURITY: states.SECURITY_SPAWNING, PRE_START: states.PRE_STARTING, MAIN: states.SPAWNING, POST_START: states.POST_STARTING,
+    PRE_STOP: states.PRE_STOPPING, POST_STOP: states.POST_STOPPING,
+}
+
 # -- goals ---------------------------------------------------------------------------------------------
 
 
@@ -92,8 +101,12 @@ def request_stop(core: Core, instance: Instance) -> None:
     """An accepted stop: goal stop, and an ``expect`` that is not met is given up (X81)."""
     instance.restarting = False
     change_goal(core, instance, STOP)
+    _give_up_expect(core, instance)
+
+
+def _give_up_expect(core: Core, instance: Instance) -> None:
     main = instance.main
-    if main and instance.state == states.SPAWNED and instance.definition.expect != "none":
+    if main and instance.goal == STOP and instance.state == states.SPAWNED and instance.definition.expect != "none":
         core.out.append(DetachTrace(main.spawn))
         take_next_state(core, instance)
 
@@ -105,7 +118,7 @@ def request_restart(core: Core, instance: Instance) -> None:
         return
     change_goal(core, instance, STOP)
     # Only a restart of a running job has put it into pre-stop here (E28).
-    instance.restarting = instance.state == states.PRE_STOP
+    instance.restarting = instance.state in (states.PRE_STOPPING, states.PRE_STOP)
     change_goal(core, instance, START)
 
 
@@ -155,9 +168,10 @@ def _enter_starting(core: Core, instance: Instance, previous: str) -> bool:
 
 def _enter_spawning(slot: int) -> Callable[[Core, Instance, str], bool]:
     def enter(core: Core, instance: Instance, previous: str) -> bool:
-        if instance.definition.processes[slot] is not None and (slot != SECURITY or core.apparmor):
-            _spawn(core, instance, slot)
-        return False
+        if instance.definition.processes[slot] is None or (slot == SECURITY and not core.apparmor):
+            return False
+        _spawn(core, instance, slot)
+        return True
 
     return enter
 
@@ -351,6 +365,13 @@ def _clear(core: Core, instance: Instance, slot: int) -> None:
         instance.kill_timer = 0
 
 
+def process_spawned(core: Core, instance: Instance, slot: int) -> None:
+    """The process exists: on to the state that waits for it, whatever the goal became meanwhile (X25)."""
+    if instance.state == _SPAWNING_STATES.get(slot):
+        take_next_state(core, instance, states.STATES[states.STATES.index(instance.state) + 1])
+        _give_up_expect(core, instance)
+
+
 def process_executed(core: Core, instance: Instance, slot: int) -> None:
     """The exec of a process was confirmed; without ``expect`` main is then up (E18, X26)."""
     if slot == MAIN and instance.state == states.SPAWNED and instance.definition.expect == "none":
@@ -461,8 +482,8 @@ def _stop_after_end(core: Core, instance: Instance) -> None:
 
 def _script_runs(instance: Instance) -> bool:
     """Whether post-start or pre-stop is what the present state waits for (E48)."""
-    return ((instance.state == states.POST_START and instance.processes[POST_START] is not None)
-            or (instance.state == states.PRE_STOP and instance.processes[PRE_STOP] is not None))
+    return ((instance.state in (states.POST_STARTING, states.POST_START) and instance.processes[POST_START] is not None)
+            or (instance.state in (states.PRE_STOPPING, states.PRE_STOP) and instance.processes[PRE_STOP] is not None))
 
 
 def _record_failure(core: Core, instance: Instance, slot: Optional[int], status: int) -> None:

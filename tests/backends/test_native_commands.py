@@ -67,7 +67,7 @@ def test_x6_a_script_of_1_mib(host: Host) -> None:
 def test_x6_a_script_that_ends_before_it_was_read(host: Host) -> None:
     spawn = host.spawn("script\nexit 3\n" + "true\n" * 100_000 + "end script")
     assert host.end(spawn) == 3
-    assert not [fd for fd in host.backend._readers if fd >= 0]
+    assert not [fd for fd in host.backend.setup._readers if fd >= 0]
 
 
 def test_x7_errors_end_a_script(host: Host) -> None:

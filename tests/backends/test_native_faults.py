@@ -234,10 +234,10 @@ def test_x46_an_answer_that_makes_no_sense(make_host: MakeHost, tmp_path: pathli
     answer = tmp_path / "answer"
     answer.write_bytes(said)
     launcher = tmp_path / "launcher"
-    # The pipe among the descriptors from 3 up is the one to answer through.
+    # The socket among the descriptors from 3 up is the one to answer through.
     launcher.write_text(
-        "#!/bin/sh\nfor fd in /proc/$$/fd/*; do\n"
-        f"case $fd:$(readlink $fd) in */[012]:*) ;; *:pipe:*) cat {answer} > $fd; exit 255;; esac\ndone\n")
+        "#!/bin/bash\n[ \"$1\" != serve ] || exit 255\nfor fd in /proc/$$/fd/*; do\n"
+        f"case $fd:$(readlink $fd) in */[012]:*) ;; *:socket:*) cat {answer} >&${{fd##*/}}; exit 255;; esac\ndone\n")
     launcher.chmod(0o755)
     host = make_host(launcher=str(launcher), console="none")
     spawn = host.spawn(SLEEP)
@@ -255,7 +255,7 @@ def test_x86_without_permission_to_trace(make_host: MakeHost, tmp_path: pathlib.
     launcher.chmod(0o755)
     host = make_host(launcher=str(launcher))
     assert host.failure("expect fork\nexec /bin/true") == "unable to set trace: Operation not permitted"
-    assert len(host.backend._tracees) == 0
+    assert len(host.backend.tracees) == 0
     assert host.end(host.spawn("exec /bin/true")) == 0
 
 

@@ -112,7 +112,7 @@ def test_x87_many_ends_in_one_turn(make_host: MakeHost) -> None:
     for spawn in spawns:
         os.kill(host.pids[spawn], signal.SIGKILL)
     host.run(lambda: all(host.saw(ProcessEnded(spawn, 9 << 8)) for spawn in spawns))
-    assert not host.backend._processes and not host.backend._by_pid and not host.backend._readers
+    assert not host.backend._processes and not host.backend._by_pid and not host.backend.setup._readers
 
 
 def test_x87_more_than_one_turn_can_take_goes_on_in_the_next(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -264,7 +264,7 @@ def test_x72_x75_the_child_of_a_followed_fork_is_the_process(host: Host) -> None
 
 def test_x75_a_missing_program_with_expect_fork(host: Host) -> None:
     assert host.failure("expect daemon\nexec /nonexistent") == "unable to execute: No such file or directory"
-    assert len(host.backend._tracees) == 0
+    assert len(host.backend.tracees) == 0
 
 
 def test_x81_detached_before_the_fork(host: Host) -> None:

@@ -14,7 +14,7 @@ from typing import Any, List
 
 import pytest
 
-from compat.backends import apparmor, job_log, native
+from compat.backends import apparmor, child_setup, job_log
 from compat.engine.inputs import ProcessEnded, ProcessExecuted, ProcessSpawned, ProcessSpawnFailed, ProcessStopped
 from tests.backends.conftest import MakeHost
 from tests.backends.native_host import NOBODY, PATH, Host, as_ordinary_user, children, descriptors, exactly, status
@@ -494,7 +494,7 @@ def test_errno_of_a_pty_that_cannot_be_had_for_the_moment(host: Host, monkeypatc
     def create(path: str, log: Any, held: Any = None) -> Any:
         raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
 
-    monkeypatch.setattr(native.JobLog, "create", create)
+    monkeypatch.setattr(child_setup.JobLog, "create", create)
     spawn = host.spawn("exec /bin/echo hello")
     assert host.course(spawn) == []
     assert host.lines == ["W Temporary process spawn error: Too many open files"] * 3

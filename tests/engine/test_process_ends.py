@@ -1,15 +1,17 @@
 """What the end, the stop or the failed spawn of a process does (E7, E8, E20-E23, E32-E50, E57)."""
 from __future__ import annotations
 
-from typing import Optional, Tuple
+from typing import List, Optional, Tuple
 
 import pytest
 
 from compat.engine import actions
+from compat.engine.actions import SpawnProcess
 from compat.engine.inputs import (
     DefineJob,
     ProcessContinued,
     ProcessEnded,
+    ProcessExecuted,
     ProcessForked,
     ProcessReplaced,
     ProcessSpawned,
@@ -514,13 +516,96 @@ def test_e36_ends_of_unknown_processes_are_ignored(machine: SimulatedMachine) ->
     assert machine.transcript == []
 
 
-def test_e19_a_late_pid_is_recorded_when_it_comes(machine: SimulatedMachine) -> None:
-    """X33: fork failed for a while, so the process exists only after the state was entered."""
+def without_processes(machine: SimulatedMachine) -> List[SpawnProcess]:
+    """A backend that only notes what it is asked for."""
+    requests: List[SpawnProcess] = []
+    machine.backend.spawn = requests.append  # type: ignore[method-assign]
+    machine.backend.signal = lambda request: None  # type: ignore[method-assign]
+    return requests
+
+
+def test_x25_a_process_that_is_made_later_is_waited_for(machine: SimulatedMachine) -> None:
+    """X33, or a backend that asks another program: the line with the pid still belongs before the next state (X24)."""
     machine.define("s", SERVICE)
-    requests = []
-    machine.backend.spawn = requests.append  # type: ignore[method-assign,assignment]
+    requests = without_processes(machine)
     machine.start("s")
-    assert machine.status("s") == "s start/spawned"
+    assert machine.status("s") == "s start/spawning"
     machine.feed(ProcessSpawned(requests[0].spawn, 4711))
     assert machine.status("s") == "s start/spawned, process 4711"
-    assert machine.lines("I")[-1] == "s main process (4711)"
+    assert machine.lines("I")[-2:] == ["s main process (4711)", "s state changed from spawning to spawned"]
+
+
+def test_x25_a_stop_while_the_process_is_made(machine: SimulatedMachine) -> None:
+    """As if it had come in spawned (E23): the exec is waited for, and then the job stops."""
+    machine.define("s", SERVICE)
+    requests = without_processes(machine)
+    machine.start("s")
+    machine.stop("s")
+    assert machine.status("s") == "s stop/spawning"
+    machine.feed(ProcessSpawned(requests[0].spawn, 4711))
+    assert machine.status("s") == "s stop/spawned, process 4711"
+    machine.feed(ProcessExecuted(requests[0].spawn))
+    assert machine.status("s") == "s stop/killed, process 4711"
+
+
+def test_x81_a_stop_while_a_process_with_expect_is_made(machine: SimulatedMachine) -> None:
+    machine.define("s", "expect fork\n" + SERVICE)
+    requests = without_processes(machine)
+    detached: List[int] = []
+    machine.backend.detach = lambda request: detached.append(request.spawn)  # type: ignore[method-assign]
+    machine.start("s")
+    machine.stop("s")
+    machine.feed(ProcessSpawned(requests[0].spawn, 4711))
+    assert detached == [requests[0].spawn]
+    assert "s state changed from spawned to stopping" in machine.lines("I")
+
+
+def test_e48_main_ends_while_post_start_is_made(machine: SimulatedMachine) -> None:
+    """It counts as running already: main's end is acted on when it has ended (X96)."""
+    machine.define("s", "post-start exec true\n" + SERVICE)
+    requests = without_processes(machine)
+    machine.start("s")
+    machine.feed(ProcessSpawned(requests[0].spawn, 4711))
+    machine.feed(ProcessExecuted(requests[0].spawn))
+    assert machine.status("s") == "s start/post-starting, process 4711"
+    machine.feed(ProcessEnded(requests[0].spawn, 3))
+    assert machine.status("s") == "s stop/post-starting"
+    machine.feed(ProcessSpawned(requests[1].spawn, 4712))
+    machine.feed(ProcessEnded(requests[1].spawn, 0))
+    assert machine.status("s") == "s stop/waiting"
+
+
+def test_e28_a_restart_while_pre_stop_is_made(machine: SimulatedMachine) -> None:
+    machine.define("s", "pre-stop exec true\n" + SERVICE)
+    requests = without_processes(machine)
+    machine.start("s")
+    machine.feed(ProcessSpawned(requests[0].spawn, 4711))
+    machine.feed(ProcessExecuted(requests[0].spawn))
+    machine.restart("s")
+    assert machine.status("s") == "s start/pre-stopping, process 4711"
+    machine.feed(ProcessSpawned(requests[1].spawn, 4712))
+    machine.feed(ProcessEnded(requests[1].spawn, 0))
+    assert "s state changed from pre-stop to stopping" in machine.lines("I")
+
+
+@pytest.mark.parametrize(("process", "expected"), [
+    ("pre-start", "s stop/waiting"), ("main", "s stop/waiting"), ("post-start", "s start/running, process 4711"),
+    ("pre-stop", "s stop/killed, process 4711"), ("post-stop", "s stop/waiting"),
+])
+def test_e20_a_process_that_could_never_be_made(machine: SimulatedMachine, process: str, expected: str) -> None:
+    """X33: as any other spawn failure, only one state earlier."""
+    machine.define("s", SERVICE if process == "main" else f"{process} exec nosuch\n{SERVICE}")
+    requests = without_processes(machine)
+    machine.start("s")
+    if process in ("pre-start", "main"):
+        machine.feed(ProcessSpawnFailed(requests[0].spawn, "unable to fork: no"))
+        assert machine.events("stopped")[-1][2:] == ("RESULT=failed", f"PROCESS={process}")
+    else:
+        machine.feed(ProcessSpawned(requests[0].spawn, 4711))
+        machine.feed(ProcessExecuted(requests[0].spawn))
+        if process != "post-start":
+            machine.stop("s")
+        if process == "post-stop":
+            machine.feed(ProcessEnded(requests[0].spawn, 15 << 8))
+        machine.feed(ProcessSpawnFailed(requests[1].spawn, "unable to fork: no"))
+    assert machine.status("s") == expected

@@ -1,0 +1,323 @@
+"""The daemon's connection to systemd: calls, the properties of units, and what changes.
+
+pystemd is imported only here, and only when a connection is wanted: it costs 10 MB. Root's private socket
+comes first, because it needs no message bus and is there as soon as systemd is; the system bus otherwise.
+Over the private socket every change of every unit is told, over the bus those of our own slice's units are
+asked for; what is not about a unit that ``watch`` named is dropped before it is parsed.
+
+A call waits for systemd's answer, five seconds at most: pystemd knows no other way. Signals that arrive
+meanwhile are kept by sd-bus, so ``dispatch`` has to be called after every call, readable or not. When the
+connection is gone, as when systemd executes itself anew, ``lost`` is called once.
+"""
+from __future__ import annotations
+
+import errno
+import os
+from functools import partial
+from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
+
+from .unit_properties import Property
+
+#: For libsystemd, which reads it for each call: how long an answer may take.
+_PATIENCE_VARIABLE, _PATIENCE = "SYSTEMD_BUS_TIMEOUT", "5s"
+_PRIVATE = "/run/systemd/private"
+_NAME = b"org.freedesktop.systemd1"
+_PATH = b"/org/freedesktop/systemd1"
+_MANAGER = b"org.freedesktop.systemd1.Manager"
+_UNIT_PATHS = b"/org/freedesktop/systemd1/unit"
+_BUS, _BUS_PATH = b"org.freedesktop.DBus", b"/org/freedesktop/DBus"
+_SIGNALS = b"type='signal',sender='org.freedesktop.systemd1',path_namespace='/org/freedesktop/systemd1'"
+_OWNER_CHANGES = (b"type='signal',sender='org.freedesktop.DBus',interface='org.freedesktop.DBus',"
+                  b"member='NameOwnerChanged',arg0='org.freedesktop.systemd1'")
+#: Errors that mean that the connection is of no use any more.
+_GONE = (errno.ENOTCONN, errno.ECONNRESET, errno.EPIPE, errno.ESHUTDOWN, errno.ESTALE)
+# Empty messages in a row after which there is nothing more to read: sd-bus shows its own doings as empty ones.
+_EMPTY_ENOUGH = 3
+_SIGNAL = 4
+_MOST_MESSAGES = 1000
+
+Changed = Callable[[bytes, Dict[bytes, Any]], None]
+
+
+class SystemdError(Exception):
+    """systemd refused, or could not be asked; ``number`` is the errno."""
+
+    def __init__(self, number: int, text: str) -> None:
+        super().__init__(text)
+        self.number = number
+
+    @property
+    def exists(self) -> bool:
+        """There is a unit of that name."""
+        return self.number == errno.EEXIST
+
+
+class SystemdConnection:
+    """``changed(interface, properties)`` callbacks are per unit; see ``watch``.
+
+    ``job_removed`` is called with unit name and result, ``unit_removed`` with the unit's name, ``reloaded`` after systemd
+    has read its files again, and ``lost`` when the connection is gone.
+    """
+
+    def __init__(self, private: str = _PRIVATE) -> None:
+        self._private = private
+        self._bus: Any = None
+        self._dbuslib: Any = None
+        self._failure: Any = None
+        self._descriptor = -1
+        self._callbacks: List[Any] = []
+        self._arrived: List[Callable[[], None]] = []
+        #: systemd's unique name on the bus, None on the private socket
+        self._owner: Optional[bytes] = None
+        self._watched: Dict[bytes, Changed] = {}
+        self.job_removed: Callable[[str, str], None] = lambda unit, result: None
+        self.unit_removed: Callable[[str], None] = lambda unit: None
+        self.reloaded: Callable[[], None] = lambda: None
+        self.lost: Callable[[], None] = lambda: None
+        #: properties that this systemd does not know, each found out once
+        self.unknown: List[bytes] = []
+
+    # -- the connection ---------------------------------------------------------------------------------------
+
+    def open(self) -> None:
+        """Connect by the private socket, else by the bus. Raises SystemdError."""
+        dbuslib = self._load()
+        try:
+            self._begin(dbuslib.DBusAddress(b"unix:path=" + os.fsencode(self._private), peer_to_peer=True))
+            # It may belong to a systemd that is not there any more.
+            self._checked(partial(self._property, _PATH, _MANAGER, b"Version", b"s"))
+        except SystemdError as first:
+            try:
+                self.open_bus()
+                self._checked(self._subscribe)
+            except SystemdError as second:
+                raise SystemdError(first.number, f"{first}; {second}") from None
+
+    def open_bus(self) -> None:
+        """Connect by the system bus, without asking for what changes. Raises SystemdError."""
+        self._begin(self._load().DBus())
+        self._checked(self._learn_owner)
+
+    def _load(self) -> Any:
+        try:
+            from pystemd import dbuslib
+            from pystemd.dbusexc import DBusBaseError
+        except ImportError as error:
+            raise SystemdError(errno.ENOENT, f"pystemd cannot be imported: {error}") from None
+        os.environ.setdefault(_PATIENCE_VARIABLE, _PATIENCE)
+        self._dbuslib = dbuslib
+        self._failure = DBusBaseError
+        return dbuslib
+
+    def _begin(self, bus: Any) -> None:
+        try:
+            bus.open()
+        except self._failure as error:
+            raise _error_of(error) from None
+        self._descriptor = os.dup(bus.get_fd())
+        self._bus = bus
+        self._owner = None
+        self._callbacks.clear()
+
+    def _checked(self, step: Callable[[], Any]) -> None:
+        try:
+            step()
+        except SystemdError:
+            self.close()
+            raise
+
+    def _learn_owner(self) -> None:
+        self._raw(_BUS, _BUS_PATH, _BUS, b"AddMatch", [(ord("s"), _OWNER_CHANGES)])
+        self._owner = self._raw(_BUS, _BUS_PATH, _BUS, b"GetNameOwner", [(ord("s"), _NAME)])
+
+    def _subscribe(self) -> None:
+        self._raw(_BUS, _BUS_PATH, _BUS, b"AddMatch", [(ord("s"), _SIGNALS)])
+        self._raw(_NAME, _PATH, _MANAGER, b"Subscribe", [])
+
+    def unique_name(self) -> bytes:
+        """Ours, on the bus."""
+        return bytes(self._bus.get_unique_name())
+
+    def on_signal(self, interface: bytes, member: bytes, callback: Callable[[bytes], None]) -> None:
+        """Call ``callback`` with the path of a signal that has no arguments. Raises SystemdError."""
+        def received(message: Any, error: Any = None, userdata: Any = None) -> None:
+            if message.get_sender() == self._owner:
+                self._arrived.append(partial(callback, bytes(message.get_path())))
+
+        try:
+            self._bus.match_signal(None, None, interface, member, received)
+        except self._failure as error:
+            raise _error_of(error) from None
+        # pystemd keeps no reference.
+        self._callbacks.append(received)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether there is a connection."""
+        return self._bus is not None
+
+    def fileno(self) -> int:
+        """The descriptor to watch: ours, because sd-bus closes its own as soon as the other side is gone."""
+        return self._descriptor
+
+    def close(self) -> None:
+        """Give it up, without a word to ``lost``; stop watching it before."""
+        bus, self._bus = self._bus, None
+        if bus is not None:
+            bus.close()
+            os.close(self._descriptor)
+
+    def _gone(self) -> None:
+        bus, self._bus = self._bus, None
+        if bus is not None:
+            descriptor = self._descriptor
+            self.lost()
+            bus.close()
+            os.close(descriptor)
+
+    # -- calls -------------------------------------------------------------------------------------------------
+
+    def _raw(self, name: bytes, path: bytes, interface: bytes, method: bytes, arguments: Sequence[Tuple[int, Any]]) -> Any:
+        if self._bus is None:
+            raise SystemdError(errno.ENOTCONN, "no connection to systemd")
+        try:
+            return self._bus.call_method(name, path, interface, method, arguments).body
+        except self._failure as error:
+            raise self._explained(error) from None
+
+    def _explained(self, failure: Any) -> SystemdError:
+        error = _error_of(failure)
+        if error.number in _GONE:
+            self._gone()
+        return error
+
+    def call(self, method: bytes, signature: bytes = b"", *values: Any) -> Any:
+        """A method of the manager; returns the answer's body. Raises SystemdError."""
+        arguments = self._dbuslib.apply_signature(signature, list(values)) if signature else []
+        return self._raw(_NAME, _PATH, _MANAGER, method, arguments)
+
+    def manager_property(self, name: bytes, signature: bytes) -> Any:
+        """One property of the manager. Raises SystemdError."""
+        return self._property(_PATH, _MANAGER, name, signature)
+
+    def unit_property(self, unit: str, interface: bytes, name: bytes, signature: bytes) -> Any:
+        """One property of a unit; of one that is not loaded, what an empty one has. Raises SystemdError."""
+        return self._property(self.path(unit), interface, name, signature)
+
+    def _property(self, path: bytes, interface: bytes, name: bytes, signature: bytes) -> Any:
+        if self._bus is None:
+            raise SystemdError(errno.ENOTCONN, "no connection to systemd")
+        try:
+            return self._bus.get_property(_NAME, path, interface, name, signature)
+        except self._failure as error:
+            raise self._explained(error) from None
+
+    def path(self, unit: str) -> bytes:
+        """The object of a unit."""
+        return bytes(self._dbuslib.path_encode(_UNIT_PATHS, unit.encode("ascii")))
+
+    def start_transient(self, unit: str, properties: Sequence[Property]) -> Tuple[bytes, ...]:
+        """StartTransientUnit, mode ``fail``. Returns the properties that were left out because this systemd does not know them.
+
+        Raises SystemdError.
+        """
+        known = [each for each in properties if each.name not in self.unknown]
+        left_out: List[bytes] = []
+        while True:
+            try:
+                self._start(unit, known)
+                return tuple(left_out)
+            except SystemdError as error:
+                if error.number not in (errno.EROFS, errno.EINVAL):
+                    raise
+                text = str(error)
+                named = [each for each in known if not each.needed and each.name.decode() in text]
+                dropped = named or [each for each in known if not each.needed]
+                if not dropped:
+                    raise
+                known = [each for each in known if each not in dropped]
+                left_out += [each.name for each in dropped]
+                if error.number == errno.EROFS:
+                    self.unknown += [each.name for each in named]
+
+    def _start(self, unit: str, properties: Sequence[Property]) -> None:
+        sign = self._dbuslib.apply_signature
+        arguments: List[Tuple[int, Any]] = [(ord("s"), unit.encode("ascii")), (ord("s"), b"fail"), (ord("a"), b"(sv)")]
+        for each in properties:
+            arguments += ((ord("r"), b"sv"), (ord("s"), each.name), (ord("v"), each.signature))
+            arguments += sign(each.signature, [each.value])
+            arguments += ((-1, None), (-1, None))
+        arguments += ((-1, None), (ord("a"), b"(sa(sv))"), (-1, None))
+        self._raw(_NAME, _PATH, _MANAGER, b"StartTransientUnit", arguments)
+
+    # -- what changes -----------------------------------------------------------------------------------------
+
+    def watch(self, unit: str, changed: Changed) -> None:
+        """Call ``changed`` with the interface and the new values whenever properties of a unit change."""
+        self._watched[self.path(unit)] = changed
+
+    def unwatch(self, unit: str) -> None:
+        """Do not, any more."""
+        self._watched.pop(self.path(unit), None)
+
+    def dispatch(self) -> None:
+        """Handle everything that has arrived."""
+        empty = 0
+        for _ in range(_MOST_MESSAGES):
+            if self._bus is None:
+                return
+            try:
+                message = self._bus.process()
+                arrived, self._arrived = self._arrived, []
+                for each in arrived:
+                    each()
+                # Without a body, or no message at all, of which nothing may be asked.
+                if message.is_empty():
+                    empty += 1
+                    if empty == _EMPTY_ENOUGH:
+                        return
+                    continue
+                empty = 0
+                if message.get_type() != _SIGNAL:
+                    # An answer that came too late. It has no path, and pystemd must not be asked for one.
+                    continue
+                sender = message.get_sender() if self._owner is not None else None
+                handle = self._handler(message.get_path(), message.get_member(), sender)
+                if handle is None:
+                    continue
+                message.process_reply(False)
+                body = message.body
+            except self._failure:
+                self._gone()
+                return
+            handle(body)
+
+    def _handler(self, path: Optional[bytes], member: Optional[bytes], sender: Optional[bytes]) -> Optional[Callable[[Any], None]]:
+        if self._owner is not None and sender != self._owner:
+            # Anybody on the bus may send us a signal.
+            return self._owner_changed if sender == _BUS and member == b"NameOwnerChanged" else None
+        if member == b"PropertiesChanged" and path is not None:
+            changed = self._watched.get(path)
+            return None if changed is None else lambda body: changed(body[0], body[1] or {})
+        if path != _PATH:
+            return None
+        if member == b"JobRemoved":
+            return lambda body: self.job_removed(body[2].decode("ascii", "replace"), body[3].decode("ascii", "replace"))
+        if member == b"UnitRemoved":
+            return lambda body: self.unit_removed(body[0].decode("ascii", "replace"))
+        if member == b"Reloading":
+            return lambda begins: None if begins else self.reloaded()
+        return None
+
+    def _owner_changed(self, body: Any) -> None:
+        if body[0] == _NAME:
+            # Another systemd, or none: what it says of our units has to be asked for anew.
+            self._gone()
+
+
+def _error_of(failure: Any) -> SystemdError:
+    number = abs(int(failure.errno or 0)) or errno.EIO
+    text = failure.err_message
+    if isinstance(text, bytes):
+        text = text.decode("utf-8", "replace")
+    return SystemdError(number, text or os.strerror(number))
