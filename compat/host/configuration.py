@@ -1,10 +1,9 @@
-"""Reads /etc/upstart-compat/host.conf, what an administrator says about host mode (B198, B238, B270, B271).
+"""Reads /etc/upstart-compat/host.conf, what an administrator says about host mode (B198, B212, B220, B238, B270, B271).
 
 One line, one thing; blank lines and those that begin with # say nothing:
 
     alias NAME UNIT…                          the job name NAME means one of these units
     mask NAME…   unmask NAME…                 do, or do not, leave this job to the host; mask nothing: no default list
-    hook NAME…                                hold the unit behind NAME while jobs react (B232)
     on SOURCE emit EVENT [KEY=VALUE]… [wait]  an event of one's own
     runlevel=N  profile=P  shutdown-limit=S
 
@@ -50,7 +49,6 @@ class HostConfiguration(NamedTuple):
     mask: FrozenSet[str] = frozenset()
     unmask: FrozenSet[str] = frozenset()
     default_masks: bool = True
-    hooks: Tuple[str, ...] = ()
     mappings: Tuple[Mapping, ...] = ()
     runlevel: Optional[str] = None
     profile: Optional[str] = None
@@ -80,7 +78,6 @@ class _Reader:
         self._aliases: List[Tuple[str, Tuple[str, ...]]] = []
         self._masks: Dict[str, bool] = {}
         self._default_masks = True
-        self._hooks: Dict[str, None] = {}
         self._mappings: List[Mapping] = []
         self._settings: Dict[str, str] = {}
 
@@ -93,13 +90,10 @@ class _Reader:
             self._aliases.append((rest[0], tuple(rest[1:])))
         elif first == "mask" and rest == ["nothing"]:
             self._default_masks = False
-        elif first in ("mask", "unmask", "hook"):
+        elif first in ("mask", "unmask"):
             if not rest:
                 raise _Bad(f"{first} needs a name")
-            if first == "hook":
-                self._hooks.update(dict.fromkeys(rest))
-            else:
-                self._masks.update(dict.fromkeys(rest, first == "mask"))
+            self._masks.update(dict.fromkeys(rest, first == "mask"))
         elif first == "on":
             self._mappings.append(_mapping(rest))
         elif len(words) == 1 and "=" in first:
@@ -119,7 +113,6 @@ class _Reader:
             mask=frozenset(name for name, mask in self._masks.items() if mask),
             unmask=frozenset(name for name, mask in self._masks.items() if not mask),
             default_masks=self._default_masks,
-            hooks=tuple(self._hooks),
             mappings=tuple(self._mappings),
             runlevel=settings.get("runlevel"),
             profile=settings.get("profile"),

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import signal
 import time
-from typing import Any, Callable, Dict, Mapping, Optional, Protocol, Sequence, Tuple
+from typing import Any, Callable, Dict, Mapping, Optional, Protocol, Sequence, Set, Tuple
 
+from ..bridges.host.aliases import Aliases
 from ..bridges.host.described_host import described_host
 from ..bridges.host.event_sources import Host as DescribedHost
 from ..bridges.host.fact import Fact, HostEvent
@@ -80,6 +81,8 @@ class HostMode:
         host = Host(clock, self._facts.table.stopping_units, engine.names_event, network_mounts_left,
                     lambda: float(engine.largest_kill_timeout()), self._rc_is_virtual)
         self._way_down = WayDown(self._facts, self._events, self.feed, loop.later, log, host, lambda: self.profile != RHEL)
+        #: jobs of which it was found out whether the host has them too
+        self._twins: Set[str] = set()
         self._described: Optional[Tuple[Tuple[str, HostConfiguration], DescribedHost]] = None
         self._bridge: Optional[BridgeProcess] = None
         if self.kind != detection.SYSTEMD:
@@ -103,6 +106,17 @@ class HostMode:
         self._owned.loaded()
         if self.profile != before:
             self._log(INFO, f"Host: {self.kind}, profile {self.profile}")
+        if self.kind == detection.SYSTEMD:
+            self._warn_of_twins()
+
+    def _warn_of_twins(self) -> None:
+        """A job file may be the reason for being here, so it is not masked where the host has the same service, but that is said (B198)."""
+        aliases, units = Aliases(self._configuration.aliases), UnitFiles()
+        for name in sorted(set(self._engine.job_names()) - self._twins):
+            self._twins.add(name)
+            twin = next((unit for unit in aliases.candidates(name) if units.exists(unit) and units.enabled(unit)), None)
+            if twin is not None and not twin.startswith("upstart-"):
+                self._log(WARN, f"{name}: also exists as {twin} on this host")
 
     def reconfigure(self) -> None:
         """Read host.conf again; before the job files are (B271)."""

@@ -1,6 +1,7 @@
 """A host with systemd that boots with the daemon and the bridge, in a throw-away container (tests/systemd-box)."""
 from __future__ import annotations
 
+import itertools
 import os
 import pathlib
 import re
@@ -15,6 +16,7 @@ from tests.daemon.running import ROOT, eventually
 _BOX = ROOT / "tests" / "systemd-box"
 _UNITS = "/usr/lib/systemd/system"
 _PATIENCE = 90.0
+_numbers = itertools.count()
 _PACKAGED = ROOT / "packaging" / "systemd"
 _DAEMON = """\
 [Unit]
@@ -71,7 +73,8 @@ class SystemdHost:
             binds += ["-b", str(path)]
         binds += ["-b", f"{directory / 'etc'}:/etc/upstart-compat", "-r", str(ROOT), "-r", sys.prefix, "-r", sys.base_prefix]
         self._environment = {**os.environ, "SYSTEMD_BOX_STATE": str(directory / "box")}
-        self._name = "b"
+        # Its control group is named after it, which others on this machine must not use.
+        self._name = f"host-{os.getpid()}-{next(_numbers)}"
         done = self._call("start", "-n", self._name, "-t", "300", *binds)
         assert done.returncode == 0, done.stderr
 

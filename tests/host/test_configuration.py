@@ -14,7 +14,6 @@ def test_b271_every_kind_of_line() -> None:
 alias web nginx.service apache2.service
 mask foo bar
 unmask bar rc
-hook ssh
 on unit display-manager.service up emit login-prompt-visible
 on mount /srv/data emit data-here PLACE=%m X=100%%u wait
 on link eth0 down emit lost IFACE=%i
@@ -27,7 +26,7 @@ shutdown-limit=60
     assert warnings == []
     assert configuration == HostConfiguration(
         path="/c", aliases=(("web", ("nginx.service", "apache2.service")),), mask=frozenset(("foo",)), unmask=frozenset(("bar", "rc")),
-        hooks=("ssh",), runlevel="3", profile="rhel", shutdown_limit=60, mappings=(
+        runlevel="3", profile="rhel", shutdown_limit=60, mappings=(
             Mapping(("unit", "display-manager.service", "up"), "login-prompt-visible"),
             Mapping(("mount", "/srv/data"), "data-here", ("PLACE=%m", "X=100%%u"), True),
             Mapping(("link", "eth0", "down"), "lost", ("IFACE=%i",)),

@@ -32,6 +32,7 @@ def boot(tmp_path: pathlib.Path) -> Iterator[Boot]:
 
 
 WEB = "start on stopped rc RUNLEVEL=[2345]\nstop on runlevel [!2345]\nexec sleep 1000"
+_WANTS = "/etc/systemd/system/multi-user.target.wants"
 SERVICE = "[Service]\nExecStart=sleep 1000\n"
 
 
@@ -92,8 +93,7 @@ def test_b247_b250_a_mount(boot: Boot) -> None:
         host.shell("umount /srv")
 
 
-@pytest.mark.parametrize(("how", "level", "extra"), [("reboot", "6", ""), ("poweroff", "0", "INIT_HALT=POWEROFF\n"),
-                                                    ("halt", "0", "INIT_HALT=HALT\n"), ("kexec", "6", "")])
+@pytest.mark.parametrize(("how", "level", "extra"), [("reboot", "6", ""), ("poweroff", "0", "INIT_HALT=POWEROFF\n")])
 def test_b218_b219_the_host_waits_for_its_jobs(boot: Boot, how: str, level: str, extra: str) -> None:
     slow = "exec sh -c 'trap \"sleep 0.5; echo down; exit 0\" TERM; echo up; while :; do sleep 0.1; done'"
     host = boot({"slow": "start on runlevel 2\nstop on runlevel [!2345]\nkill timeout 20\n" + slow,
@@ -226,3 +226,28 @@ def _mounted_and_told(host: SystemdHost) -> bool:
     """The bridge takes a moment to know the new line."""
     host.shell("mount -t tmpfs data /srv; sleep 0.1; umount /srv")
     return "PLACE=/srv\n" in host.log("data")
+
+
+def test_b198_a_job_that_the_host_has_too(boot: Boot) -> None:
+    host = boot({"web": WEB, "cron": "start on runlevel [2345]\nexec sleep 1000"}, units={"cron.service": SERVICE})
+    host.shell(f"mkdir -p {_WANTS} && ln -s /usr/lib/systemd/system/cron.service {_WANTS} && kill -9 {host.main_pid('upstart-compat')}")
+    host.eventually(lambda: "cron: also exists as cron.service on this host" in host.journal())
+    assert "web: also exists" not in host.journal()
+
+
+def test_b196_an_idle_host_wakes_nobody(boot: Boot) -> None:
+    host = boot({"web": WEB, "all": "start on started rsyslog or mounted MOUNTPOINT=/srv or net-device-up IFACE=t0\nexec true",
+                 "down": "start on starting rc RUNLEVEL=[06]\nexec true"}, units={"rsyslog.service": SERVICE})
+    host.wait_status("web", "web start/running")
+    pids = [host.main_pid("upstart-compat"), host.main_pid("upstart-host-bridge")]
+
+    def switches() -> List[str]:
+        texts = host.shell(f"cat /proc/{pids[0]}/status /proc/{pids[1]}/status")
+        return re.findall(r"^voluntary_ctxt_switches:\s*(\d+)$", texts, re.MULTILINE)
+
+    def idle() -> bool:
+        before = switches()
+        time.sleep(1.0)
+        return switches() == before
+
+    host.eventually(idle)

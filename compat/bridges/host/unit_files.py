@@ -28,6 +28,17 @@ class UnitFiles:
         suffix = rest.rpartition(".")[2]
         return self._has(unit) if not at else self._has(unit) or self._has(f"{name}@.{suffix}")
 
+    def enabled(self, unit: str) -> bool:
+        """Whether another unit wants or requires it by a link, as ``systemctl enable`` makes one."""
+        for directory in self._paths:
+            try:
+                names = os.listdir(directory)
+            except OSError:
+                continue
+            if any(os.path.lexists(os.path.join(directory, name, unit)) for name in names if name.endswith((".wants", ".requires"))):
+                return True
+        return False
+
     def _has(self, name: str) -> bool:
         for directory in self._paths:
             path = os.path.join(directory, name)
