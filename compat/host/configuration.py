@@ -1,6 +1,6 @@
 """Reads /etc/upstart-compat/host.conf, what an administrator says about host mode (B198, B212, B220, B238, B270, B271).
 
-One line, one thing; blank lines and those that begin with # say nothing:
+One line, one thing; a word that begins with # begins a comment:
 
     alias NAME UNIT…                          the job name NAME means one of these units
     mask NAME…   unmask NAME…                 do, or do not, leave this job to the host; mask nothing: no default list
@@ -11,6 +11,7 @@ SOURCE is ``unit NAME up|down|starting|stopping``, ``mount PATH``, ``link NAME u
 """
 from __future__ import annotations
 
+import itertools
 import string
 from typing import Dict, FrozenSet, List, NamedTuple, Optional, Sequence, Tuple
 
@@ -64,8 +65,8 @@ def parse_configuration(text: str, path: str = PATH) -> Tuple[HostConfiguration,
     reader = _Reader()
     warnings = []
     for number, line in enumerate(text.split("\n"), 1):
-        words = line.split()
-        if words and not words[0].startswith("#"):
+        words = list(itertools.takewhile(lambda word: not word.startswith("#"), line.split()))
+        if words:
             try:
                 reader.line(words)
             except _Bad as bad:

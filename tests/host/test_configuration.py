@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from compat.host.configuration import HostConfiguration, Mapping, parse_configuration
+from tests.daemon.running import ROOT
 
 
 def test_b271_every_kind_of_line() -> None:
@@ -65,3 +66,12 @@ def test_b271_a_bad_line_is_named_and_the_rest_is_used(line: str, text: str) -> 
 def test_b271_any_text_is_read(text: str) -> None:
     configuration, warnings = parse_configuration(text)
     assert configuration.path and all(": " in warning for warning in warnings)
+
+
+def test_b271_the_example_of_the_documentation() -> None:
+    text = (ROOT / "docs" / "host.md").read_text().partition("## /etc/upstart-compat/host.conf")[2].partition("## Units")[0]
+    lines = [line[4:] for line in text.splitlines() if line.startswith("    ")]
+    configuration, warnings = parse_configuration("\n".join(lines))
+    assert warnings == [] and len(lines) == 9
+    assert configuration.unmask == {"tty1"} and configuration.aliases == (("database", ("mariadb.service",)),)
+    assert [mapping.wait for mapping in configuration.mappings] == [False, True]
