@@ -19,6 +19,7 @@ from ..control.wire import glib_main_loop
 from ..engine.actions import INFO, WARN, JobFailed, StateChanged
 from ..engine.inputs import EmitEvent
 from ..engine.view import EngineView
+from ..utmp_record import UTMP, WTMP
 from . import detection
 from .awaited_events import AwaitedEvents
 from .boot_identity import boot_identity
@@ -49,15 +50,16 @@ class Engine(EngineView, Protocol):
 
 
 class Settings:
-    """From the command line: kind of host, profile if it was given, the job whose end is the daemon's, and places for tests."""
+    """From the command line: kind of host, profile if it was given, the job whose end is the daemon's, and places of files."""
 
     def __init__(self, kind: str, profile: Optional[str] = None, exit_with: Optional[str] = None,
-                 configuration: str = PATH, facts: str = FACTS) -> None:
+                 configuration: str = PATH, facts: str = FACTS, records: Tuple[str, str] = (UTMP, WTMP)) -> None:
         self.kind = kind
         self.profile = profile
         self.exit_with = exit_with
         self.configuration = configuration
         self.facts = facts
+        self.records = records
 
 
 class HostMode:
@@ -72,6 +74,7 @@ class HostMode:
         self._log = log
         self._quit = loop.quit
         self._asking = False
+        self._told_to_end = False
         self.exit_status = 0
         self._job_status: Dict[str, int] = {}
         self._configuration = self._read_configuration()
@@ -181,7 +184,7 @@ class HostMode:
             level = self._facts.table.phase("runlevel")
             if self.kind == detection.CONTAINER and level != before:
                 # Nobody else writes it there.
-                write_runlevel(level, before)
+                write_runlevel(level, before, *self._settings.records)
         self._feed_engine(happened)
 
     def perform(self, action: Any) -> bool:
@@ -237,7 +240,8 @@ class HostMode:
             ask_later(lambda way, answered: self._go_down(Kind() if way is None else Kind(*way)), glib_main_loop())
 
     def _end_of_container(self, level: str) -> None:
-        if self._way_down.begun:
+        again, self._told_to_end = self._told_to_end, True
+        if again:
             self._way_down.hurry()
         else:
             self._go_down(Kind(level))

@@ -14,8 +14,13 @@ _LINE, _ID = b"~", b"~~"
 
 
 def write_runlevel(level: str, previous: str, utmp: str = UTMP, wtmp: str = WTMP) -> None:
-    """A record that the level was ``previous`` ("" or N for none) and is ``level``. Failures are ignored, as in C139."""
-    before = previous if previous not in ("", "N") else ""
+    """A record that the level was ``previous`` ("" or N for none) and is ``level``; of each the first character counts.
+
+    A level that has no place in a record is not written. Failures are ignored, as in C139.
+    """
+    level, before = level[:1], previous[:1] if previous != "N" else ""
+    if not level.isascii() or not before.isascii():
+        return
     pid = ord(level) + (ord(before) << 8 if before else 0)
     change = _record(RUNLEVEL, pid, b"runlevel")
     for path in (utmp, wtmp):

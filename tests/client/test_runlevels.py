@@ -31,6 +31,9 @@ def test_c140_records_of_a_boot_and_a_change(tmp_path: pathlib.Path) -> None:
     assert records(utmp) == [(1, 50, b"runlevel"), (1, 3 + ord("0") + 256 * 50, b"runlevel")]
     write_runlevel("4", "5", str(utmp), str(wtmp))
     assert records(utmp)[2:] == [(2, 0, b"reboot"), (1, 52 + 256 * 53, b"runlevel")]
+    size = utmp.stat().st_size
+    write_runlevel("\u0663", "2", str(utmp), str(wtmp))
+    assert utmp.stat().st_size == size
     fields = RECORD.unpack(utmp.read_bytes()[:RECORD.size])
     assert (fields[2].rstrip(b"\0"), fields[3].rstrip(b"\0"), fields[5].rstrip(b"\0")) == (b"~", b"~~", os.uname().release.encode())
 

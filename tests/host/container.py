@@ -15,6 +15,7 @@ _SET_UP = """\
 set -e
 mount -t tmpfs -o mode=755 none /run
 [ -z "$KEPT" ] || { mkdir -p "$KEPT" /run/upstart-compat; mount --bind "$KEPT" /run/upstart-compat; }
+mount -t tmpfs none /var/log
 ip link set lo up
 cd /
 eval "$BEFORE"

@@ -271,3 +271,25 @@ def test_b219_network_mounts_hold_the_last_event_back(machine: HostMachine, monk
     assert other.go_down("6") == [True]
     assert other.events("unmounted-remote-filesystems") == []
     assert any("network mounts left" in line for line in other.lines("W"))
+
+
+def test_b215_a_level_of_any_kind_is_no_trouble_in_a_container(tmp_path: pathlib.Path) -> None:
+    machine = HostMachine(tmp_path, detection.CONTAINER)
+    machine.load({"web": "start on runlevel\nexec web"})
+    assert machine.emit("runlevel", "RUNLEVEL=12x", wait=False).ok
+    assert machine.emit("runlevel", "RUNLEVEL=\u0663", wait=False).ok
+    assert machine.status("web").startswith("web start/running")
+
+
+def test_b260_a_signal_after_the_job_has_ended_is_the_first(tmp_path: pathlib.Path) -> None:
+    machine = HostMachine(tmp_path, detection.CONTAINER, exit_with="main")
+    machine.load({"main": "start on startup\nexec main", "web": "start on startup\nkill timeout 3\nexec web"})
+    machine.fact("boot:startup", "done", HostEvent("startup"))
+    machine.process("web").ignores = (15,)
+    machine.process("main").exit(3)
+    machine.settle()
+    machine.mode.terminated()
+    machine.advance(2)
+    assert machine.status("web").startswith("web stop/killed")
+    machine.advance(2)
+    assert machine.quit_called and machine.mode.exit_status == 3

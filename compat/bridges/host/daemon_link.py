@@ -122,8 +122,8 @@ class DaemonLink:
         self._call(_MANAGER, _HOST, "ShutDown", "sasb", (level, _texts(extra), True), lambda reply: done(), _FOREVER)
 
     def cancel_way_down(self) -> None:
-        """The host stays up after all."""
-        self._call(_MANAGER, _HOST, "ShutdownCancelled", "", (), lambda reply: None)
+        """The host stays up after all. What was told in between was not taken, so everything is told again."""
+        self._call(_MANAGER, _HOST, "ShutdownCancelled", "", (), lambda reply: self.connect_again())
 
     def close(self) -> None:
         """The bridge ends."""
