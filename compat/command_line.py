@@ -23,6 +23,7 @@ Options:
       --confdir=DIR           directory of job files, instead of the default ones (may be repeated)
       --prepend-confdir=DIR   directory of job files with priority over all others
       --append-confdir=DIR    directory of job files that all others have priority over
+      --statedir=DIR          directory of what lets running jobs outlive the daemon
       --default-console=VALUE console of jobs that do not say: none, output, owner or log
       --backend=VALUE         who runs the jobs' processes: native, systemd, or auto, the default
       --logdir=DIR            directory of the jobs' output
@@ -52,7 +53,7 @@ This is free software under the Apache License 2.0; there is NO WARRANTY.
 _FLAGS = {"--no-log", "--chroot-sessions", "--no-startup-event", "--no-dbus", "--no-inherit-env", "--session", "--user",
           "--no-cgroups", "--quiet", "--verbose", "--debug", "--help", "--version"}
 _WITH_VALUE = {"--confdir", "--prepend-confdir", "--append-confdir", "--default-console", "--logdir", "--startup-event",
-               "--backend", "--host", "--profile", "--exit-with"}
+               "--statedir", "--backend", "--host", "--profile", "--exit-with"}
 
 
 class UsageError(Exception):
@@ -81,6 +82,7 @@ class Options:
         self.default_console = "log"
         self.backend = "auto"
         self.logdir: Optional[str] = None
+        self.statedir: Optional[str] = None
         self.startup_event: Optional[str] = "startup"
         #: kind of host, "auto" included; None outside of host mode (B194)
         self.host: Optional[str] = None
@@ -126,6 +128,8 @@ def parse(arguments: Sequence[str]) -> Options:
             options.append_confdirs.append(value)
         elif name == "--logdir":
             options.logdir = value
+        elif name == "--statedir":
+            options.statedir = value
         elif name == "--startup-event":
             startup_event = value
         elif name == "--backend":

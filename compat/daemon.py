@@ -1,7 +1,7 @@
 """The daemon: command line, wiring and main loop (chapter 5).
 
 This is the only module that knows all the others. Start-up follows D43: options, sources, job
-environment, loading, private socket, bus, start-up event, subreaper, main loop.
+environment, loading, private socket, bus, what another daemon left behind, start-up event, main loop.
 """
 from __future__ import annotations
 
@@ -18,8 +18,10 @@ import traceback
 from typing import Any, List, Mapping, Optional, Sequence, Tuple
 
 from . import UPSTART_VERSION
+from .backends import passage
 from .backends.apparmor import usable as apparmor_usable
 from .backends.choice import NoBackend, choose
+from .backends.descriptor_store import DescriptorStore
 from .backends.protocol import ProcessDefaults
 from .backends.utmp import process_ended as mark_dead_in_utmp
 from .bridges.host.event_sources import EventSources, Host
@@ -38,14 +40,20 @@ from .engine.engine import Engine
 from .engine.inputs import EmitEvent, Quiesce
 from .host.detection import AUTO, host_kind
 from .host.mode import HostMode, Settings
+from .journal import boot
+from .journal.journal import Journal
+from .journal.journal_file import JournalFile
+from .journal.journal_file import paths as journal_paths
 from .log import PRIORITY_NAMES, Log
 from .loop import MainLoop
+from .notify import Notifier, take_private
 from .parser.definition import Match
 from .supervisor import Supervisor
 
 _PR_SET_CHILD_SUBREAPER = 36
 #: What PID 1 under Upstart has, and so what every system job expects (D40, X18).
 _SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/bin:/usr/sbin:/sbin:/bin"
+_STATE_DIRECTORY = "/run/upstart-compat"
 _UNREAD_LOG_RETRY = 0.2
 #: Turns in a row that leave events over, before each is followed by a pause of so many seconds. No boot
 #: needs as many.
@@ -62,6 +70,9 @@ class Daemon:
         self.pid1 = os.getpid() == 1
         self._options = options
         self._environment = dict(environment)
+        from_manager = take_private(self._environment)
+        self._notifier = Notifier(from_manager.get("NOTIFY_SOCKET"))
+        self._store = DescriptorStore(self._notifier.send, from_manager) if self._notifier else None
         self._session_bus = options.has("--session") or "UPSTART_USE_SESSION_BUS" in environment
         self._system_mode = not (self.user_mode or self._session_bus)
         self._log_lines = Log(options.log_priority, environment)
@@ -76,14 +87,21 @@ class Daemon:
         inherit = self.user_mode and not options.has("--no-inherit-env")
         self._engine = Engine(self._environment, inherit, apparmor_usable(), address if self.user_mode else None)
         self._supervisor = Supervisor(self._engine, self.log, time.monotonic, self._loop.later)
+        defaults = self._process_defaults(inherit, nofile)
+        sources = self._sources()
+        self._journal_file = self._open_journal([source.path for source in sources])
+        self._journal: Optional[Journal] = None
+        if self._journal_file is not None:
+            defaults = defaults._replace(passage=self._journal_file.path + ".passed")
+        self._defaults = defaults
         self._backend = choose(
-            options.backend, self._system_mode, self._supervisor.feed, self.log, self._loop.later,
-            self._process_defaults(inherit, nofile), mark_dead_in_utmp if self._system_mode else None)
+            options.backend, self._system_mode, self._supervisor.feed, self.log, self._loop.later, defaults,
+            mark_dead_in_utmp if self._system_mode else None, self._store)
         self._supervisor.backend = self._backend
         self._supervisor.session_ended = self._session_ended
         self._host = self._host_mode()
         feed = self._supervisor.feed if self._host is None else self._host.feed
-        self._catalogue = Catalogue(self._sources(), self._supervisor.feed if self._host is None else self._host.define, self.log)
+        self._catalogue = Catalogue(sources, self._supervisor.feed if self._host is None else self._host.define, self.log)
         self._watcher = Watcher(self._catalogue, self.log)
         self._control = Control(self._engine, feed, self, self.log, self._loop, self._host)
         self._supervisor.control = self._perform
@@ -127,22 +145,72 @@ class Daemon:
             if listening and self.user_mode:
                 self._session_file.write(self._environment, os.getpid(), self._address)
         self._connect_bus()
-        if options.startup_event is not None and self._host is None:
-            # In host mode the bridge tells when it is time (B194).
-            self._supervisor.feed(EmitEvent(None, options.startup_event))
-        self._become_subreaper()
-        if self._host is not None:
+        is_subreaper = self._become_subreaper()
+        self._go_on()
+        self._notifier.ready()
+        if self._host is None:
+            self._emit_startup()
+        else:
+            # The bridge tells when it is time for the start-up event (B194).
             self._host.start()
+        if not is_subreaper:
+            self._supervisor.feed(EmitEvent(None, "child-subreaper-failed"))
         try:
             self._loop.run()
+            if self._journal is not None:
+                self._journal.remove()
         finally:
             if self._host is not None:
                 self._host.close()
+            self._notifier.close()
             self._session_file.remove()
             self._control.close()
             self._backend.close()
             self._log_lines.flush()
         return 0 if self._host is None else self._host.exit_status
+
+    def _open_journal(self, sources: List[str]) -> Optional[JournalFile]:
+        """What jobs outlive the daemon by; None where nothing is kept."""
+        directory = self._options.statedir
+        if directory is None and self._system_mode:
+            directory = _STATE_DIRECTORY
+        elif directory is None and self.user_mode and self._environment.get("XDG_RUNTIME_DIR", "").startswith("/"):
+            directory = os.path.join(self._environment["XDG_RUNTIME_DIR"], "upstart")
+        if directory is None:
+            return None
+        is_default = self._system_mode and sources == [source.path for source in system_sources({})]
+        try:
+            found = JournalFile.open(journal_paths(directory, None if is_default else sources, several=not self._system_mode))
+            reason = "other daemons have it"
+        except OSError as error:
+            found, reason = None, os.strerror(error.errno or errno.EIO)
+        if found is None:
+            self.log(WARN, f"Unable to use {directory}, running jobs would not outlive this daemon: {reason}")
+        return found
+
+    def _go_on(self) -> None:
+        """Go on from what a daemon before this one left behind (B204)."""
+        if self._journal_file is None:
+            return
+        journal = Journal(self._engine, self._journal_file, boot.identity(), self._backend.handle, self.log, self._loop.later)
+        restore = journal.load()
+        if restore is None and self._defaults.passage is not None:
+            passage.clear(self._defaults.passage)
+        self._journal = journal
+        self._supervisor.record = journal.commit
+        if restore is not None:
+            self._supervisor.feed(restore)
+        if self._store is not None:
+            self._store.forget_the_rest()
+
+    def _emit_startup(self) -> None:
+        """Once a boot, whatever happens to the daemon in the meantime (B204)."""
+        event = self._options.startup_event
+        if event is None or (self._journal is not None and self._journal.started):
+            return
+        if self._journal is not None:
+            self._journal.started = True
+        self._supervisor.feed(EmitEvent(None, event))
 
     def _poll_events(self) -> bool:
         """Work off events; whether the next turn is to follow at once."""
@@ -254,18 +322,20 @@ class Daemon:
         elif self._system_mode:
             self._control.connect_system_bus()
 
-    def _become_subreaper(self) -> None:
-        """So that orphans of jobs stay our children (D48, X30)."""
+    def _become_subreaper(self) -> bool:
+        """So that orphans of jobs stay our children (D48, X30); False if that failed."""
         if self.pid1:
-            return
+            return True
         libc = ctypes.CDLL(None, use_errno=True)
         if libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0):
             self.log(WARN, f"Unable to register as subreaper: {os.strerror(ctypes.get_errno())}")
-            self._supervisor.feed(EmitEvent(None, "child-subreaper-failed"))
+            return False
+        return True
 
     # -- signals ---------------------------------------------------------------------------------------------
 
     def _on_terminate(self) -> None:
+        self._notifier.stopping()
         self._supervisor.feed(Quiesce("shutdown"))
 
     def _on_hangup(self) -> None:
@@ -292,11 +362,15 @@ class Daemon:
 
     def reload_configuration(self) -> None:
         """C38, D133, B271."""
-        if self._host is not None:
-            self._host.reconfigure()
-        self._catalogue.reload()
-        if self._host is not None:
-            self._host.loaded()
+        self._notifier.reloading()
+        try:
+            if self._host is not None:
+                self._host.reconfigure()
+            self._catalogue.reload()
+            if self._host is not None:
+                self._host.loaded()
+        finally:
+            self._notifier.ready()
 
     def write_held_output(self) -> None:
         """C49."""
@@ -304,6 +378,7 @@ class Daemon:
 
     def end_session(self) -> None:
         """C52."""
+        self._notifier.stopping()
         self._supervisor.feed(Quiesce("logout"))
 
     def event_source(self, job: str, stanza: str, operand: Match) -> str:

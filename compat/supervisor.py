@@ -1,9 +1,9 @@
 """Between the engine and the world: feeds it, and carries out what it asks for.
 
 Everything that happens reaches the engine through ``Supervisor.feed``, and every action passes
-through ``_perform``, in order. A defect in the engine or in an adapter is logged with what was being
-done; the caller, if there is one, gets an error, the engine hears that the process or the signal
-came to nothing, and the rest goes on.
+through ``_perform``, in order. In between, what changed is put on record (journal/journal.py). A
+defect in the engine or in an adapter is logged with what was being done; the caller, if there is one,
+gets an error, the engine hears that the process or the signal came to nothing, and the rest goes on.
 """
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .backends.protocol import Backend
 from .engine import actions
 from .engine.actions import ERROR
 from .engine.engine import Engine
-from .engine.inputs import PollEvents, ProcessSpawned, ProcessSpawnFailed, SignalNotSent, TimerFired
+from .engine.inputs import PollEvents, ProcessLost, ProcessSpawned, ProcessSpawnFailed, SignalNotSent, SignalSent, TimerFired
 
 #: Polls in one turn of the loop, of delivery.VISITS_PER_POLL visits each (E90). Upstream polls until
 #: nothing is left (E84), and so does this in nearly every turn; but calls wait for the turn to end, and
@@ -35,7 +35,7 @@ class Supervisor:
 
     ``control`` is called with every Answer, Refuse, announcement and environment change. ``later``
     and ``clock`` come from the main loop, or from a simulated one. ``session_ended`` is called when
-    the daemon is to exit.
+    the daemon is to exit. ``record`` is Journal.commit, None where nothing is kept.
     """
 
     def __init__(self, engine: Engine, log: Callable[[int, str], None], clock: Callable[[], float],
@@ -44,6 +44,7 @@ class Supervisor:
         self.backend: Optional[Backend] = None
         self.control: Callable[[Any], None] = lambda action: None
         self.session_ended: Callable[[], None] = lambda: None
+        self.record: Optional[Callable[[], None]] = None
         self.close_descriptor: Callable[[int], None] = os.close
         self._log = log
         self._clock = clock
@@ -54,6 +55,7 @@ class Supervisor:
         self._performers: Dict[type, Callable[[Any], None]] = {
             actions.LogMessage: lambda action: log(action.priority, action.text),
             actions.SpawnProcess: self._spawn,
+            actions.AdoptProcess: self._adopt,
             actions.SignalProcess: self._signal,
             actions.DetachTrace: lambda action: self._hands().detach(action),
             actions.CloseDescriptor: lambda action: self.close_descriptor(action.fd),
@@ -74,6 +76,11 @@ class Supervisor:
             call = getattr(happened, "call", None)
             if call is not None:
                 todo.append(actions.Refuse(call, "Failed", f"Internal error: {error}"))
+        if self.record is not None:
+            try:
+                self.record()
+            except Exception as error:
+                self._report("recording", error)
         self._perform(todo)
 
     def poll(self) -> bool:
@@ -107,12 +114,22 @@ class Supervisor:
         finally:
             self._spawning.discard(action.spawn)
 
+    def _adopt(self, action: actions.AdoptProcess) -> None:
+        try:
+            self._hands().adopt(action)
+        except Exception as error:
+            self._report(f"carrying out {action!r:.500}", error)
+            self.feed(ProcessLost(action.spawn))
+
     def _signal(self, action: actions.SignalProcess) -> None:
         try:
             self._hands().signal(action)
         except Exception as error:
             self._report(f"carrying out {action!r:.500}", error)
             self.feed(SignalNotSent(action.spawn, action.signal, f"internal error: {error}"))
+            return
+        if self.record is not None:
+            self.feed(SignalSent(action.spawn, action.signal))
 
     def _set_timer(self, action: actions.SetTimer) -> None:
         self._timers[action.timer] = self._later(action.seconds, lambda: self._fire(action.timer))

@@ -20,17 +20,19 @@ import os
 import select
 import socket
 from functools import partial
-from typing import Callable, Dict, List, Optional, Set, Tuple
+from typing import Any, Callable, Dict, List, Optional, Set, Tuple, Union
 
-from ..engine.actions import ERROR, INFO, WARN, SpawnProcess
+from ..engine.actions import ERROR, INFO, WARN, AdoptProcess, SpawnProcess
 from ..engine.expansion import ExpansionError
 from ..engine.inputs import ProcessExecuted
 from ..parser.definition import MAIN, PROCESS_NAMES, JobDefinition
 from . import apparmor, process_spec, spawn_errors
 from .command import Command, as_bytes, command_of
 from .descriptor_reserve import exhausted, in_reserve
-from .identity import Identity
+from .descriptor_store import DescriptorStore
+from .identity import Identity, start_time
 from .job_log import HeldOutput, JobLog, log_path
+from .passage import Passage
 from .process_spec import ProcessSpec
 from .protocol import Feed, Log, ProcessDefaults
 from .script_feed import ScriptFeed
@@ -50,10 +52,10 @@ Failed = Callable[["Process", str], None]
 class Process:
     """A process that was started and whose end was not seen yet; ``pid`` is 0 until it is known."""
 
-    __slots__ = ("answer", "answer_fd", "cause", "failed", "identity", "label", "log", "name", "pid", "script", "spawn")
+    __slots__ = ("answer", "answer_fd", "cause", "failed", "forks", "identity", "label", "log", "name", "pid", "script", "spawn", "started")
 
-    def __init__(self, request: SpawnProcess, answer_fd: int, log: Optional[JobLog], script: Optional[ScriptFeed], cause: str,
-                 failed: Failed) -> None:
+    def __init__(self, request: Union[SpawnProcess, AdoptProcess], answer_fd: int, log: Optional[JobLog], script: Optional[ScriptFeed],
+                 cause: str, failed: Failed) -> None:
         self.spawn = request.spawn
         self.name = display_name(request)
         #: as the daemon's log names it
@@ -68,6 +70,19 @@ class Process:
         self.failed = failed
         #: only for one that is not our own child
         self.identity: Optional[Identity] = None
+        #: how many forks led from the launcher to ``pid``
+        self.forks = 0
+        #: when ``pid`` was started, in ticks since boot; empty while that is not known
+        self.started = ""
+
+    def exists_as(self, pid: int) -> None:
+        """It has this pid now, and for as long as it lives."""
+        self.pid = pid
+        self.started = (start_time(pid) or b"").decode("ascii")
+
+    def handle(self) -> Optional[Dict[str, Any]]:
+        """protocol.Backend.handle."""
+        return {"started": self.started, "executed": self.answer_fd < 0, "forks": self.forks} if self.pid else None
 
 
 class Birth:
@@ -88,9 +103,13 @@ class Birth:
 
 
 class ChildSetup:
-    """Prepares processes and attends to their streams."""
+    """Prepares processes and attends to their streams.
 
-    def __init__(self, feed: Feed, log: Log, defaults: ProcessDefaults) -> None:
+    ``store`` is where the ptys of logs outlive the daemon, None if there is no such place.
+    """
+
+    def __init__(self, feed: Feed, log: Log, defaults: ProcessDefaults, store: Optional[DescriptorStore] = None) -> None:
+        self._store = store
         self._feed = feed
         self._log = log
         self._defaults = defaults
@@ -101,6 +120,18 @@ class ChildSetup:
         self._unlogged: Dict[Tuple[str, Optional[str]], JobDefinition] = {}
         self._cgroup_warned: Set[str] = set()
         self._reset_oom = _own_oom_score() != 0
+        self._passage = self._open_passage(defaults.passage)
+
+    def _open_passage(self, path: Optional[str]) -> Optional[Passage]:
+        try:
+            return Passage(path) if path is not None else None
+        except OSError as error:
+            self._log(WARN, f"Unable to open {path}, what starts while the daemon dies may start twice: {error.strerror}")
+            return None
+
+    def passed(self, spawn: int) -> bool:
+        """Whether a launcher, of this daemon or of one before it, has had leave to go on."""
+        return self._passage is not None and self._passage.has(spawn)
 
     # -- before the process exists -------------------------------------------------------------------------
 
@@ -157,6 +188,10 @@ class ChildSetup:
                 spec.flag(process_spec.DEBUG_STOP)
             if trace_me:
                 spec.flag(process_spec.TRACE)
+            passage = self._passage
+            if passage is not None:
+                spec.number(process_spec.PASSAGE_FD, passage.fd)
+                spec.string(process_spec.PASSAGE, passage.note(request.spawn))
             their_spec = os.memfd_create("process", os.MFD_CLOEXEC)
             theirs.append(their_spec)
             data = spec.encode()
@@ -171,12 +206,16 @@ class ChildSetup:
         passed = [their_spec, *theirs[:-1], *fds]
         if log is not None:
             passed.append(log.master)
+        if passage is not None:
+            passed.append(passage.fd)
+            passage.expect(request.spawn)
         return Birth(Process(request, answer, log, script, cause, failed), passed, theirs)
 
     def abandon(self, birth: Birth) -> None:
         """No process came of it: close everything."""
         birth.handed_over()
         process = birth.process
+        self._settled(process)
         os.close(process.answer_fd)
         process.answer_fd = -1
         if process.script is not None:
@@ -237,8 +276,10 @@ class ChildSetup:
     def begin(self, process: Process, request: SpawnProcess) -> None:
         """The process exists and its pid is known: attend to it."""
         self._readers[process.answer_fd] = partial(self.read_answer, process)
-        if process.log is not None:
-            self.watch(process.log.master, partial(self._read_output, process.log))
+        log = process.log
+        if log is not None:
+            self.watch(log.master, partial(self._read_output, log))
+            self._keep(process.spawn, log)
         definition = request.definition
         if self._pauses(definition):
             self._log(INFO, f"Pausing {request.job} ({process.pid}) [pre-exec] for debug")
@@ -246,8 +287,32 @@ class ChildSetup:
             self._cgroup_warned.add(request.job)
             self._log(WARN, f"{process.name} cgroup stanza is not honoured by this backend")
 
+    def _keep(self, spawn: int, log: JobLog) -> None:
+        """Let the master outlive the daemon."""
+        store = self._store
+        if store is not None:
+            store.keep(_store_name(spawn), log.master)
+            log.closed = partial(store.drop, _store_name(spawn))
+
+    def log_of_another_daemon(self, request: AdoptProcess) -> Optional[JobLog]:
+        """The log of a process that is to be taken over, if its pty has outlived the daemon that had it."""
+        store, directory = self._store, self._defaults.log_directory
+        if store is None or directory is None:
+            return None
+        master = store.take(_store_name(request.spawn))
+        if master < 0:
+            return None
+        os.set_blocking(master, False)
+        log = JobLog(log_path(directory, request.job, request.instance), master, self._log, self._held)
+        log.closed = partial(store.drop, _store_name(request.spawn))
+        self.watch(master, partial(self._read_output, log))
+        return log
+
     def give_leave(self, process: Process) -> None:
         """Let the launcher go on: the engine, and whatever it keeps on record, knows the pid by now."""
+        if process.script is not None:
+            # Should the daemon die now, a shell that reads nothing would take that for a script that does nothing.
+            process.script.write()
         if process.answer_fd >= 0:
             try:
                 os.write(process.answer_fd, _LEAVE)
@@ -287,6 +352,11 @@ class ChildSetup:
             self.watch(script.fd, partial(self._feed_script, script), select.EPOLLOUT)
             self._feed_script(script)
         self._feed(ProcessExecuted(process.spawn))
+        self._settled(process)
+
+    def _settled(self, process: Process) -> None:
+        if self._passage is not None:
+            self._passage.settled(process.spawn)
 
     def _feed_script(self, script: ScriptFeed) -> None:
         if script.fd >= 0 and script.write():
@@ -306,14 +376,19 @@ class ChildSetup:
         Without ``printed`` nothing was executed, so nothing is in its log (X44).
         """
         self._close_answer(process)
+        self._settled(process)
         if process.script is not None:
             self.unwatch(process.script.fd)
             process.script.close()
-        if process.identity is not None:
-            process.identity.close()
-        log = process.log
-        if log is None:
-            return
+        identity, process.identity = process.identity, None
+        if identity is not None:
+            self.unwatch(identity.fileno())
+            identity.close()
+        if process.log is not None:
+            self.end_log(process.log, printed)
+
+    def end_log(self, log: JobLog, printed: bool = True) -> None:
+        """The end of what a process printed; without ``printed`` it is nothing (X44)."""
         if printed:
             self._finish_log(log)
         else:
@@ -378,7 +453,11 @@ class ChildSetup:
         self._epoll.close()
 
 
-def display_name(request: SpawnProcess) -> str:
+def _store_name(spawn: int) -> str:
+    return f"log.{spawn}"
+
+
+def display_name(request: Union[SpawnProcess, AdoptProcess]) -> str:
     """J of E4."""
     return f"{request.job} ({request.instance})" if request.instance else request.job
 

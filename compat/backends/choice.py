@@ -5,6 +5,7 @@ import os
 from typing import Callable, Optional
 
 from ..engine.actions import WARN
+from .descriptor_store import DescriptorStore
 from .native import NativeBackend
 from .protocol import Backend, Feed, Later, Log, ProcessDefaults
 from .systemd import SystemdBackend
@@ -16,13 +17,13 @@ class NoBackend(Exception):
 
 
 def choose(wanted: str, system_mode: bool, feed: Feed, log: Log, later: Later, defaults: ProcessDefaults,
-           utmp: Optional[Callable[[int], None]]) -> Backend:
+           utmp: Optional[Callable[[int], None]], store: Optional[DescriptorStore] = None) -> Backend:
     """The backend for the daemon's whole life. Raises NoBackend."""
     if wanted == "native" or (wanted == "auto" and not (system_mode and os.geteuid() == 0 and systemd_is_init())):
-        return NativeBackend(feed, log, later, defaults, utmp)
+        return NativeBackend(feed, log, later, defaults, utmp, store=store)
     if not system_mode:
         raise NoBackend("--backend=systemd is for the system's jobs, not for a session's")
-    backend = SystemdBackend(feed, log, later, defaults, utmp)
+    backend = SystemdBackend(feed, log, later, defaults, utmp, store=store)
     try:
         backend.connect()
     except SystemdError as error:
@@ -30,7 +31,7 @@ def choose(wanted: str, system_mode: bool, feed: Feed, log: Log, later: Later, d
         if wanted == "systemd":
             raise NoBackend(f"systemd cannot be reached: {error}") from None
         log(WARN, f"systemd cannot be reached, jobs run without units: {error}")
-        return NativeBackend(feed, log, later, defaults, utmp)
+        return NativeBackend(feed, log, later, defaults, utmp, store=store)
     return backend
 
 

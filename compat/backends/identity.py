@@ -8,20 +8,39 @@ from __future__ import annotations
 
 import os
 import select
-from typing import Optional
+from typing import List, Optional
 
 from .descriptor_reserve import in_reserve
 
 
-def _start_time(pid: int) -> Optional[bytes]:
-    """When the process started, in ticks since boot; None if there is none."""
+def _status(pid: int) -> List[bytes]:
+    """The fields of the process from the third on; empty if there is none."""
     try:
         with open(f"/proc/{pid}/stat", "rb", buffering=0) as file:
             # The name, which comes second, may contain anything.
-            fields = file.read(1024).rpartition(b")")[2].split()
+            return file.read(1024).rpartition(b")")[2].split()
     except OSError:
-        return None
+        return []
+
+
+def start_time(pid: int) -> Optional[bytes]:
+    """When the process started, in ticks since boot; None if there is none, or if it has ended."""
+    fields = _status(pid)
     return fields[19] if len(fields) > 19 and fields[0] not in (b"Z", b"X") else None
+
+
+def is_stopped(pid: int) -> bool:
+    """Whether a signal has stopped it."""
+    return _status(pid)[:1] == [b"T"]
+
+
+def is_child(pid: int) -> bool:
+    """Whether our own waitpid will tell of it, alive or ended."""
+    try:
+        os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    except ChildProcessError:
+        return False
+    return True
 
 
 def _is_ours_to_wait_for(pid: int) -> bool:
@@ -44,11 +63,11 @@ class Identity:
             self._pidfd = os.pidfd_open(pid)
         except OSError:
             # ENOSYS, EPERM in some containers, EMFILE; or it is gone, which the start time says as well.
-            self._started = _start_time(pid)
+            self._started = start_time(pid)
         else:
             if in_reserve(self._pidfd):
                 self.close()
-                self._started = _start_time(pid)
+                self._started = start_time(pid)
 
     def holds(self) -> bool:
         """Whether the process lives, or has ended and waits for our own waitpid."""
@@ -57,8 +76,12 @@ class Identity:
             poll.register(self._pidfd, select.POLLIN)
             living = not poll.poll(0)
         else:
-            living = self._started is not None and _start_time(self._pid) == self._started
+            living = self._started is not None and start_time(self._pid) == self._started
         return living or _is_ours_to_wait_for(self._pid)
+
+    def fileno(self) -> int:
+        """A descriptor that is readable when the process has ended; -1 if there is none."""
+        return self._pidfd
 
     def close(self) -> None:
         """Let go."""

@@ -94,14 +94,17 @@ class KeptOutput:
 class JobLog:
     """The output of one process.
 
-    ``master`` is the descriptor to watch, -1 once it is closed. ``path`` is where the log file goes.
+    ``master`` is the descriptor to watch, -1 once it is closed; ``closed`` is called then. ``path`` is where
+    the log file goes.
     """
 
-    __slots__ = ("_ended", "_file", "_held", "_hung_up", "_is_held", "_kept", "_log", "_open_error", "_raw_path", "master", "path")
+    __slots__ = ("_ended", "_file", "_held", "_hung_up", "_is_held", "_kept", "_log", "_open_error", "_raw_path", "closed", "master",
+                 "path")
 
     def __init__(self, path: str, master: int, log: Log, held: Optional[HeldOutput]) -> None:
         self.path = path
         self.master = master
+        self.closed: Callable[[], None] = lambda: None
         self._raw_path = os.fsencode(path)
         self._log = log
         self._held = held
@@ -219,6 +222,7 @@ class JobLog:
         if self.master >= 0:
             os.close(self.master)
             self.master = -1
+            self.closed()
 
     # -- the file ----------------------------------------------------------------------------------------
 

@@ -107,6 +107,8 @@ enum tag {
     GROUP,              /* string: likewise */
     DEBUG_STOP,         /* empty: close STATUS_FD and stop before the exec (X149) */
     TRACE,              /* empty: PTRACE_TRACEME */
+    PASSAGE_FD,         /* i32: a file to append PASSAGE to when this program has leave to go on (passage.py) */
+    PASSAGE,            /* string */
     TAGS
 };
 
@@ -584,6 +586,10 @@ static void wait_for_leave(void)
     while (got < 0 && errno == EINTR);
     if (got != 1)
         _exit(255);
+    int passage = number(PASSAGE_FD, -1);
+    /* If it cannot be noted a later daemon may have to guess; this one need not. */
+    if (passage >= 0 && given[PASSAGE].size > 1 && write(passage, given[PASSAGE].data, given[PASSAGE].size - 1) < 0)
+        return;
 }
 
 /* Does what the specification says, up to the exec. */

@@ -12,12 +12,13 @@ from __future__ import annotations
 import errno
 import os
 from functools import partial
-from typing import Callable, Dict, NamedTuple, Optional, Sequence
+from typing import Any, Callable, Dict, NamedTuple, Optional, Sequence
 
-from ..engine.actions import WARN, DetachTrace, SignalProcess, SpawnProcess
+from ..engine.actions import WARN, AdoptProcess, DetachTrace, SignalProcess, SpawnProcess
 from ..engine.inputs import (
     ProcessContinued,
     ProcessEnded,
+    ProcessLost,
     ProcessSpawned,
     ProcessSpawnFailed,
     ProcessStopped,
@@ -25,7 +26,10 @@ from ..engine.inputs import (
     SignalNotSent,
 )
 from . import signal_delivery
+from .adoption import Adoption
 from .child_setup import NO_DESCRIPTORS, ChildSetup, Process
+from .descriptor_store import DescriptorStore
+from .exit_trace import ExitTrace
 from .identity import Identity
 from .launch_server import LaunchServer
 from .protocol import Feed, Later, Log, ProcessDefaults
@@ -60,11 +64,12 @@ class NativeBackend:
     """protocol.Backend.
 
     ``utmp`` is called with the pid of each process that ended (X100); ``launcher`` is the program's path. ``settle`` is
-    given each process that exists but has no leave yet, and what gives it leave, to be called once.
+    given each process that exists but has no leave yet, and what gives it leave, to be called once. ``store`` is where
+    the ptys of logs outlive the daemon.
     """
 
     def __init__(self, feed: Feed, log: Log, later: Later, defaults: ProcessDefaults, utmp: Optional[Callable[[int], None]] = None,
-                 launcher: str = LAUNCHER, settle: Optional[Settle] = None) -> None:
+                 launcher: str = LAUNCHER, settle: Optional[Settle] = None, store: Optional[DescriptorStore] = None) -> None:
         self._settle = settle
         self._feed = feed
         self._log = log
@@ -72,11 +77,13 @@ class NativeBackend:
         self._utmp = utmp
         self._launcher = launcher
         self._server = LaunchServer(launcher)
-        self.setup = ChildSetup(feed, log, defaults)
+        self.setup = ChildSetup(feed, log, defaults, store)
         self._processes: Dict[int, Process] = {}
         self._by_pid: Dict[int, Process] = {}
         self._waiting: Dict[int, _Waiting] = {}
         self.tracees = TraceeTable(feed, log, self._on_followed)
+        self._exits = ExitTrace()
+        self._adoption = Adoption(feed, later, self.setup, self._exits, self.signal, self._take_over, self._on_followed, self._lost)
 
     # -- starting ------------------------------------------------------------------------------------
 
@@ -121,7 +128,7 @@ class NativeBackend:
         """One attempt. Raises OSError, and then nothing is left of it."""
         birth = self.setup.prepare(request, request.expect in _TRACED, self._failed)
         try:
-            birth.process.pid = self._server.start(birth.passed)
+            birth.process.exists_as(self._server.start(birth.passed))
         except OSError:
             self.setup.abandon(birth)
             raise
@@ -146,6 +153,27 @@ class NativeBackend:
         self.setup.end(process, printed=False)
         self._feed(ProcessSpawnFailed(process.spawn, reason))
 
+    # -- processes of another daemon -----------------------------------------------------------------------
+
+    def adopt(self, request: AdoptProcess) -> None:
+        """Find and follow a process (protocol.Backend.adopt)."""
+        self._adoption.adopt(request)
+
+    def handle(self, spawn: int) -> Optional[Dict[str, Any]]:
+        """What finds it again (protocol.Backend.handle)."""
+        process = self._processes.get(spawn)
+        return process.handle() if process is not None else None
+
+    def _take_over(self, process: Process) -> None:
+        self._processes[process.spawn] = process
+        self._by_pid[process.pid] = process
+
+    def _lost(self, process: Process) -> None:
+        """It ended, and was not our child."""
+        if self._processes.get(process.spawn) is process:
+            self._over(process)
+            self._feed(ProcessLost(process.spawn))
+
     def write_held_output(self) -> None:
         """NotifyDiskWriteable (protocol.Backend.write_held_output)."""
         self.setup.write_held_output()
@@ -164,7 +192,7 @@ class NativeBackend:
             process = self._by_pid.get(pid)
             if process is not None and process.answer_fd >= 0:
                 self.setup.read_answer(process)
-            if self.tracees.handle(pid, status):
+            if self._exits.handle(pid, status) or self.tracees.handle(pid, status):
                 continue
             process = self._by_pid.get(pid)
             if process is None:
@@ -179,13 +207,16 @@ class NativeBackend:
         self._later(0.0, self.reap)
 
     def _ended(self, process: Process, status: int) -> None:
+        self._over(process)
+        self._feed(ProcessEnded(process.spawn, status))
+
+    def _over(self, process: Process) -> None:
         """In the order of X98."""
         pid = process.pid
         self._forget(process)
         self.setup.end(process)
         if self._utmp is not None:
             self._utmp(pid)
-        self._feed(ProcessEnded(process.spawn, status))
 
     def _on_followed(self, spawn: int, old: int, new: int) -> None:
         process = self._processes.get(spawn)
@@ -196,7 +227,8 @@ class NativeBackend:
         if process.identity is not None:
             process.identity.close()
         process.identity = Identity(new)
-        process.pid = new
+        process.exists_as(new)
+        process.forks += 1
         self._by_pid[new] = process
 
     def _forget(self, process: Process) -> None:
@@ -214,7 +246,7 @@ class NativeBackend:
             if request.spawn in self._waiting and request.must_exist:
                 # There is nothing to kill, and what is to be killed need not be started any more.
                 self._give_up(request.spawn, "stopped before it could be started")
-            elif request.must_exist:
+            elif request.must_exist and not self._adoption.postpone(request):
                 self._feed(ProcessVanished(request.spawn))
             return
         if self._by_pid.get(process.pid) is not process or not (process.identity is None or process.identity.holds()):
@@ -242,6 +274,7 @@ class NativeBackend:
         waiting = self._waiting.get(request.spawn)
         if waiting is not None:
             self._waiting[request.spawn] = waiting._replace(request=waiting.request._replace(expect="none"))
+        self._adoption.detach(request.spawn)
         self.tracees.detach(request.spawn)
 
     # -- descriptors -----------------------------------------------------------------------------------------

@@ -7,9 +7,9 @@ when SIGCHLD arrived or after ``dispatch``.
 """
 from __future__ import annotations
 
-from typing import Callable, NamedTuple, Optional, Protocol, Tuple
+from typing import Any, Callable, Dict, NamedTuple, Optional, Protocol, Tuple
 
-from ..engine.actions import DetachTrace, SignalProcess, SpawnProcess
+from ..engine.actions import AdoptProcess, DetachTrace, SignalProcess, SpawnProcess
 from ..engine.inputs import ProcessSpawned  # noqa: F401  (named by the docstrings)
 
 #: Hands one input to the engine and carries out what it answers, before returning.
@@ -26,7 +26,8 @@ class ProcessDefaults(NamedTuple):
     ``console``: none, log, output or owner (X60). ``logging`` False makes ``console log`` act as
     none (X61). ``log_directory`` is None when output has nowhere to go. ``umask`` and ``chdir``:
     X50, X52. ``nofile`` is the (soft, hard) limit that the daemon was started with, given back to
-    jobs because the daemon raises its own. ``debug_stanza``: X149.
+    jobs because the daemon raises its own. ``debug_stanza``: X149. ``passage``: the path of the file of
+    passage.py, None where jobs are not to outlive the daemon.
     """
 
     console: str = "log"
@@ -36,6 +37,7 @@ class ProcessDefaults(NamedTuple):
     chdir: str = "/"
     nofile: Optional[Tuple[int, int]] = None
     debug_stanza: bool = False
+    passage: Optional[str] = None
 
 
 class Backend(Protocol):
@@ -46,6 +48,20 @@ class Backend(Protocol):
 
         Where fork fails for the moment, ProcessSpawned comes later instead, or ProcessSpawnFailed
         once the retries are used up (X33). Never raises and never blocks.
+
+        The program must not run before ``feed(ProcessSpawned)`` has returned, and never if the daemon
+        dies until then: only after it the pid and the handle are on record (B204).
+        """
+
+    def adopt(self, request: AdoptProcess) -> None:
+        """Find and follow a process of the daemon before this one (X260); how to answer: AdoptProcess."""
+
+    def handle(self, spawn: int) -> Optional[Dict[str, Any]]:
+        """What finds the process again in another daemon: plain data for JSON; None while there is none.
+
+        It is asked for, and must be right, from within ``feed(ProcessSpawned)`` and ``feed(ProcessForked)``
+        on, and whenever something of the instance is recorded: it should cost next to nothing. It holds
+        what tells a process from a later one with the same pid (start time, invocation id).
         """
 
     def signal(self, request: SignalProcess) -> None:

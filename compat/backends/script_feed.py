@@ -1,7 +1,11 @@
 """Gives a shell its script through a pipe, without ever waiting for it (X6)."""
 from __future__ import annotations
 
+import fcntl
 import os
+
+_F_SETPIPE_SZ = 1031
+_USUAL_ROOM, _MOST_ROOM = 1 << 16, 1 << 20
 
 
 class ScriptFeed:
@@ -11,6 +15,12 @@ class ScriptFeed:
 
     def __init__(self, fd: int, script: bytes) -> None:
         os.set_blocking(fd, False)
+        if len(script) > _USUAL_ROOM:
+            try:
+                fcntl.fcntl(fd, _F_SETPIPE_SZ, min(len(script), _MOST_ROOM))
+            except OSError:
+                # More than a user may have; then it takes several steps.
+                pass
         self.fd = fd
         self._left = memoryview(script)
 

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from typing import Any, Dict, List, Optional, Tuple
 
-from ..engine.actions import DetachTrace, SignalProcess, SpawnProcess
+from ..engine.actions import AdoptProcess, DetachTrace, SignalProcess, SpawnProcess
 from ..engine.inputs import (
     ProcessContinued,
     ProcessEnded,
     ProcessExecuted,
     ProcessForked,
+    ProcessLost,
+    ProcessNeverRan,
     ProcessReady,
     ProcessReplaced,
     ProcessSpawned,
@@ -37,6 +39,8 @@ class SimulatedProcess:
         self.request = request
         self.pid = pid
         self.alive = True
+        #: whether it got as far as its program, which it may not before the engine was told of it
+        self.ran = False
         self.stopped = False
         self.ignores: Tuple[int, ...] = ()
         #: signals that reached it, in order
@@ -98,6 +102,11 @@ class SimulatedProcess:
         """Be followed no more."""
         self._traced = False
 
+    def move(self, backend: "SimulatedBackend") -> None:
+        """Be watched by another backend, which did not see its forks."""
+        self._backend = backend
+        self._traced = False
+
     def deliver(self, signal: int) -> None:
         """Receive a signal."""
         self.received.append(signal)
@@ -119,11 +128,13 @@ class SimulatedProcess:
 
 
 class SimulatedBackend:
-    """protocol.Backend over SimulatedProcess."""
+    """protocol.Backend over SimulatedProcess. ``before`` is that of a daemon which is no more: its processes live on."""
 
-    def __init__(self, feed: Feed) -> None:
+    def __init__(self, feed: Feed, before: Optional["SimulatedBackend"] = None) -> None:
         self._feed = feed
-        self.pid = 100
+        self.pid: int = before.pid if before else 100
+        #: What another daemon started and this one has not adopted.
+        self._left: Dict[int, SimulatedProcess] = {**before._left, **before.processes} if before else {}
         self.processes: Dict[int, SimulatedProcess] = {}
         self.ends: List[Any] = []
         self._unconfirmed: List[int] = []
@@ -143,6 +154,29 @@ class SimulatedBackend:
         self.processes[request.spawn] = process
         self._unconfirmed.append(request.spawn)
         self._feed(ProcessSpawned(request.spawn, process.pid))
+        process.ran = True
+
+    def adopt(self, request: AdoptProcess) -> None:
+        """Go on with a process of the backend before; how it ended is not known."""
+        process = self._left.pop(request.spawn, None)
+        if process is None or not process.ran:
+            self._feed(ProcessNeverRan(request.spawn))
+        elif not process.alive or process.pid in self.vanished:
+            self._feed(ProcessLost(request.spawn))
+        else:
+            process.move(self)
+            self.processes[request.spawn] = process
+            self._feed(ProcessSpawned(request.spawn, process.pid))
+            self._feed(ProcessExecuted(request.spawn))
+            if request.expect in _FORKS:
+                self._feed(ProcessReady(request.spawn))
+            if process.stopped:
+                self.ends.append(ProcessStopped(request.spawn, _SIGSTOP))
+
+    def handle(self, spawn: int) -> Optional[Dict[str, Any]]:
+        """Its pid."""
+        process = self.processes.get(spawn)
+        return {"pid": process.pid} if process is not None else None
 
     def signal(self, request: SignalProcess) -> None:
         """Deliver, or say why not."""
@@ -206,6 +240,10 @@ class SimulatedBackend:
 
     def close(self) -> None:
         """There are no descriptors."""
+
+    def left(self) -> List[SimulatedProcess]:
+        """Live processes of a daemon before that ran and that nobody adopted."""
+        return [each for each in self._left.values() if each.alive and each.ran]
 
     def find(self, job: str, process: str, instance: str) -> Optional[SimulatedProcess]:
         """The live process of an instance's slot."""

@@ -11,10 +11,12 @@ connection is gone, as when systemd executes itself anew, ``lost`` is called onc
 """
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
+import signal
 from functools import partial
-from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
 from .unit_properties import Property
 
@@ -24,6 +26,7 @@ _PRIVATE = "/run/systemd/private"
 _NAME = b"org.freedesktop.systemd1"
 _PATH = b"/org/freedesktop/systemd1"
 _MANAGER = b"org.freedesktop.systemd1.Manager"
+_UNIT, _SERVICE = b"org.freedesktop.systemd1.Unit", b"org.freedesktop.systemd1.Service"
 _UNIT_PATHS = b"/org/freedesktop/systemd1/unit"
 _BUS, _BUS_PATH = b"org.freedesktop.DBus", b"/org/freedesktop/DBus"
 _SIGNALS = b"type='signal',sender='org.freedesktop.systemd1',path_namespace='/org/freedesktop/systemd1'"
@@ -34,6 +37,7 @@ _GONE = (errno.ENOTCONN, errno.ECONNRESET, errno.EPIPE, errno.ESHUTDOWN, errno.E
 # Empty messages in a row after which there is nothing more to read: sd-bus shows its own doings as empty ones.
 _EMPTY_ENOUGH = 3
 _SIGNAL = 4
+_ALL_SIGNALS = signal.valid_signals() - {signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGABRT}
 _MOST_MESSAGES = 1000
 
 Changed = Callable[[bytes, Dict[bytes, Any]], None]
@@ -50,6 +54,17 @@ class SystemdError(Exception):
     def exists(self) -> bool:
         """There is a unit of that name."""
         return self.number == errno.EEXIST
+
+
+class Run(NamedTuple):
+    """A unit, and its main process: ``code`` is 0 until that has ended, and then one of waitid's CLD_*."""
+
+    invocation: str
+    state: bytes
+    sub_state: bytes
+    pid: int
+    code: int
+    status: int
 
 
 class SystemdConnection:
@@ -111,7 +126,8 @@ class SystemdConnection:
 
     def _begin(self, bus: Any) -> None:
         try:
-            bus.open()
+            with _uninterrupted():
+                bus.open()
         except self._failure as error:
             raise _error_of(error) from None
         self._descriptor = os.dup(bus.get_fd())
@@ -181,7 +197,8 @@ class SystemdConnection:
         if self._bus is None:
             raise SystemdError(errno.ENOTCONN, "no connection to systemd")
         try:
-            return self._bus.call_method(name, path, interface, method, arguments).body
+            with _uninterrupted():
+                return self._bus.call_method(name, path, interface, method, arguments).body
         except self._failure as error:
             raise self._explained(error) from None
 
@@ -196,19 +213,31 @@ class SystemdConnection:
         arguments = self._dbuslib.apply_signature(signature, list(values)) if signature else []
         return self._raw(_NAME, _PATH, _MANAGER, method, arguments)
 
-    def manager_property(self, name: bytes, signature: bytes) -> Any:
-        """One property of the manager. Raises SystemdError."""
-        return self._property(_PATH, _MANAGER, name, signature)
+    def run_of(self, unit: str) -> Optional[Run]:
+        """How the main process of a service is, or that of a scope was; None if there is no such unit. Raises SystemdError."""
+        path = self.path(unit)
+        about_unit = partial(self._property, path, _UNIT)
+        if about_unit(b"LoadState", b"s") == b"not-found":
+            return None
+        invocation = bytes(about_unit(b"InvocationID", b"ay")).hex()
+        state, sub_state = about_unit(b"ActiveState", b"s"), about_unit(b"SubState", b"s")
+        if not unit.endswith(".service"):
+            return Run(invocation, state, sub_state, 0, 0, 0)
+        about_service = partial(self._property, path, _SERVICE)
+        pid = about_service(b"MainPID", b"u")
+        code, status = (0, 0) if pid else (about_service(b"ExecMainCode", b"i"), about_service(b"ExecMainStatus", b"i"))
+        return Run(invocation, state, sub_state, pid, code, status)
 
-    def unit_property(self, unit: str, interface: bytes, name: bytes, signature: bytes) -> Any:
-        """One property of a unit; of one that is not loaded, what an empty one has. Raises SystemdError."""
-        return self._property(self.path(unit), interface, name, signature)
+    def service_result(self, unit: str) -> str:
+        """Why a service is not running. Raises SystemdError."""
+        return bytes(self._property(self.path(unit), _SERVICE, b"Result", b"s")).decode("ascii", "replace")
 
     def _property(self, path: bytes, interface: bytes, name: bytes, signature: bytes) -> Any:
         if self._bus is None:
             raise SystemdError(errno.ENOTCONN, "no connection to systemd")
         try:
-            return self._bus.get_property(_NAME, path, interface, name, signature)
+            with _uninterrupted():
+                return self._bus.get_property(_NAME, path, interface, name, signature)
         except self._failure as error:
             raise self._explained(error) from None
 
@@ -313,6 +342,16 @@ class SystemdConnection:
         if body[0] == _NAME:
             # Another systemd, or none: what it says of our units has to be asked for anew.
             self._gone()
+
+
+@contextlib.contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """sd-bus gives up a call when a signal comes, and nobody would know what became of it."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _ALL_SIGNALS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _error_of(failure: Any) -> SystemdError:

@@ -33,3 +33,12 @@ def base_name(job: str, instance: str, process: str) -> str:
         cut = head.rfind("\\", len(head) - 3)
         name = f"{head if cut < 0 else head[:cut]}-{digest}"
     return name
+
+
+def is_in_unit(pid: int, unit: str) -> bool:
+    """Whether a process is in the cgroup of a unit, as far as can be seen."""
+    try:
+        with open(f"/proc/{pid}/cgroup", encoding="utf-8", errors="surrogateescape") as file:
+            return any(unit in line.rstrip("\n").split("/") for line in file)
+    except OSError:
+        return False

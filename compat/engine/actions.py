@@ -7,7 +7,7 @@ before the rest of the list, because the line with the pid belongs there (X24).
 """
 from __future__ import annotations
 
-from typing import NamedTuple, Optional, Tuple
+from typing import Any, Dict, NamedTuple, Optional, Tuple
 
 from ..parser.definition import JobDefinition
 
@@ -41,6 +41,39 @@ class SpawnProcess(NamedTuple):
     environment: Tuple[str, ...]
     fds: Tuple[int, ...] = ()
     expect: str = "none"
+
+
+class AdoptProcess(NamedTuple):
+    """Find a process again that the engine before this one had asked for, and follow it from now on.
+
+    The fields of SpawnProcess as they would be today; ``spawn`` is the number it had. ``pid`` is what
+    was last known, 0 if nothing was. ``handle`` is what Backend.handle gave for it, None if it gave
+    nothing: the backend was asked to spawn it, and nobody heard whether it did. Answered, at once or
+    later, but exactly once, by one of
+
+    * ProcessNeverRan: no such process has executed its program, and none will;
+    * ProcessSpawned, with the pid that it has now: it is alive. Then everything as after a spawn:
+      ProcessExecuted (at once, if it is known or can never be known again whether its exec worked), and
+      in time ProcessStopped, ProcessForked, ProcessReady (at once, if the forks that ``expect`` asks for
+      cannot be followed any more), ProcessEnded or ProcessLost;
+    * ProcessEnded: it ended, with a status that is still known; preceded by ProcessExecuted where
+      the state ``spawned`` may still wait for it (X28);
+    * ProcessSpawnFailed: its set-up failed, for a reason that is still known;
+    * ProcessLost: it ended, and that is all there is to know.
+
+    Signals for it may be asked for before it is answered.
+    """
+
+    spawn: int
+    job: str
+    instance: str
+    process: int
+    definition: JobDefinition
+    environment: Tuple[str, ...]
+    fds: Tuple[int, ...]
+    expect: str
+    pid: int
+    handle: Optional[Dict[str, Any]]
 
 
 class SignalProcess(NamedTuple):

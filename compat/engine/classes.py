@@ -46,6 +46,19 @@ def forget(core: Core, name: str) -> None:
         core.debug(f"conf_file_destroy: Destroyed unused job {name}")
 
 
+def bring_back(core: Core, name: str, definition: JobDefinition) -> JobClass:
+    """The class for instances that were started with ``definition``; superseded, if another one is loaded or none (E117)."""
+    found = core.registry.classes.get(name)
+    if found is not None and (found.instances or found.definition == definition):
+        return found
+    if found is not None:
+        _unregister(core, found)
+    job = _register(core, name, definition)
+    job.superseded = True
+    job.pending = found.definition if found is not None else None
+    return job
+
+
 def reconsider(core: Core, job: JobClass) -> None:
     """The last instance of a superseded class is gone: what was pending takes over (E118)."""
     _unregister(core, job)
@@ -71,6 +84,7 @@ def _register(core: Core, name: str, definition: JobDefinition) -> JobClass:
 
 def _unregister(core: Core, job: JobClass) -> None:
     core.registry.remove(job)
+    core.condition_changed(job)
     if job.start_on is not None:
         for number in job.start_on.reset():
             core.queue.unblock(number)
@@ -81,6 +95,7 @@ def _replace_idle(core: Core, old: JobClass, definition: JobDefinition) -> Optio
     # The new condition takes its events over before the old one lets go of them, so that none can
     # finish in between (E122).
     core.registry.remove(old)
+    core.condition_changed(old)
     job = JobClass(old.name, definition, core.registry.next_order(old.name))
     if old.start_on is not None and job.start_on is not None:
         for number in dict.fromkeys(old.start_on.held_events()):

@@ -93,6 +93,7 @@ def _check_not_stopped(instance: Instance) -> None:
 def _accept(core: Core, instance: Instance, call: int, wait: bool, failure: str, result: Optional[str]) -> None:
     """The waiters so far are released, and the caller takes their place if it waits (E106)."""
     release_owners(core, instance)
+    core.changed(instance)
     if wait:
         instance.owners.append(("call", call, failure, result))
 
@@ -229,9 +230,18 @@ def table_of(core: Core, job: Optional[str], instance: Optional[str]) -> Tuple[T
     return found.env, found
 
 
+def _table_to_change(core: Core, job: Optional[str], instance: Optional[str]) -> Tuple[Table, Optional[Instance]]:
+    table, found = table_of(core, job, instance)
+    if found is not None:
+        core.changed(found)
+    elif core.changes is not None:
+        core.changes.environment = True
+    return table, found
+
+
 def set_env(core: Core, request: SetEnv) -> None:
     """C83, C84; the first bad variable ends the call, earlier ones stay."""
-    table, instance = table_of(core, request.job, request.instance)
+    table, instance = _table_to_change(core, request.job, request.instance)
     for variable in request.variables:
         key, separator, value = variable.partition("=")
         if not key:
@@ -240,6 +250,7 @@ def set_env(core: Core, request: SetEnv) -> None:
         add_entry(table, entry, core.inherited, request.replace)
         if instance is None:
             for each in all_instances(core):
+                core.changed(each)
                 add_entry(each.env, entry, core.inherited, request.replace)
             core.out.append(ActivationEnvironment(key, table[key]))
     core.out.append(Answer(request.call))
@@ -247,20 +258,21 @@ def set_env(core: Core, request: SetEnv) -> None:
 
 def unset_env(core: Core, request: UnsetEnv) -> None:
     """C85, with whole names compared (C86)."""
-    table, instance = table_of(core, request.job, request.instance)
+    table, instance = _table_to_change(core, request.job, request.instance)
     for name in request.names:
         if not table:
             raise Refused("InvalidArgs", "No such variable: " + name)
         table.pop(name, None)
         if instance is None:
             for each in all_instances(core):
+                core.changed(each)
                 each.env.pop(name, None)
     core.out.append(Answer(request.call))
 
 
 def reset_env(core: Core, request: ResetEnv) -> None:
     """C89."""
-    table, instance = table_of(core, request.job, request.instance)
+    table, instance = _table_to_change(core, request.job, request.instance)
     fresh: Dict[str, str]
     if instance is None:
         fresh = default_environment(core.inherited, core.inherit_all)

@@ -43,6 +43,13 @@ class Core:
         self.session_end: Optional["SessionEnd"] = None
         #: nothing is respawned any more (B219)
         self.host_goes_down = False
+        #: What a journal has to write next; None if there is none.
+        self.changes: Optional[Changes] = None
+
+    def changed(self, instance: Instance) -> None:
+        """Something of it that is on record changes in this input, or it comes or goes."""
+        if self.changes is not None:
+            self.changes.instances[instance.job, instance.name] = None
 
     def number(self) -> int:
         """A number that was never given before."""
@@ -66,8 +73,25 @@ class Core:
         event = self.queue.add(name, env, fd)
         if fd >= 0:
             self.use_descriptor(fd)
+        self.event_changed(event)
         self.debug("event_new: Pending " + name + " event")
         return event
+
+    def bring_back_event(self, name: str, env: Tuple[str, ...], handled: bool, failed: bool) -> Event:
+        """EventQueue.bring_back."""
+        event = self.queue.bring_back(name, env, handled, failed)
+        self.event_changed(event)
+        return event
+
+    def event_changed(self, event: Event) -> None:
+        """Something of it that is on record changes in this input, or it comes or goes."""
+        if self.changes is not None:
+            self.changes.events[event.number] = None
+
+    def condition_changed(self, job: JobClass) -> None:
+        """The events that a class's ``start on`` holds change in this input."""
+        if self.changes is not None:
+            self.changes.conditions[job.name] = None
 
     def use_descriptor(self, fd: int) -> None:
         """One more event or instance needs the descriptor."""
@@ -94,6 +118,21 @@ class Core:
         table = dict(self.job_environment)
         add_entries(table, job.definition.env, self.inherited)
         return table
+
+
+class Changes:
+    """Names of what changed, each once, in order: events, classes with a half-true ``start on``, instances.
+
+    ``environment``: the global job environment table did.
+    """
+
+    __slots__ = ("conditions", "environment", "events", "instances")
+
+    def __init__(self) -> None:
+        self.events: Dict[int, None] = {}
+        self.conditions: Dict[str, None] = {}
+        self.instances: Dict[Tuple[str, str], None] = {}
+        self.environment = False
 
 
 class SessionEnd:

@@ -1,7 +1,7 @@
 """Working through the event queue: what an event starts and stops, and what its end lets go (E84-E104)."""
 from __future__ import annotations
 
-from typing import List
+from typing import List, Union
 
 from .actions import Answer, EventEmitted, Refuse
 from .conditions import ConditionState
@@ -37,6 +37,7 @@ def poll(core: Core) -> None:
 def _handle(core: Core, event: Event) -> None:
     core.info(f"Handling {event.name} event")
     event.progress = HANDLING
+    core.event_changed(event)
     interested = core.registry.interested(event)
     if interested:
         core.history.note(event, core.now)
@@ -44,13 +45,18 @@ def _handle(core: Core, event: Event) -> None:
         for instance in job.ordered_instances():
             if instance.stop_on is not None and _offer(core, instance.stop_on, event, instance):
                 _stop_on_fired(core, instance, instance.stop_on)
-        if job.start_on is not None and _offer(core, job.start_on, event, None):
+        if job.start_on is not None and _offer(core, job.start_on, event, job):
             start_on_fired(core, job)
 
 
-def _offer(core: Core, condition: ConditionState, event: Event, instance: "Instance | None") -> bool:
+def _offer(core: Core, condition: ConditionState, event: Event, owner: Union[JobClass, Instance]) -> bool:
     """Show the event to a condition; whether it fires (E95). ``start on`` is expanded with nothing (E97)."""
-    taken = condition.offer(event, instance.env if instance is not None else {})
+    taken = condition.offer(event, owner.env if isinstance(owner, Instance) else {})
+    if taken:
+        if isinstance(owner, Instance):
+            core.changed(owner)
+        else:
+            core.condition_changed(owner)
     for _ in range(taken):
         core.queue.block(event)
     return bool(taken) and condition.true_events() is not None
@@ -76,6 +82,7 @@ def _stop_on_fired(core: Core, instance: Instance, condition: ConditionState) ->
 
 def start_on_fired(core: Core, job: JobClass) -> None:
     """E98, E67."""
+    core.condition_changed(job)
     condition = job.start_on
     assert condition is not None
     numbers = condition.true_events() or []
@@ -113,6 +120,7 @@ def _finish(core: Core, event: Event) -> None:
     """E87: the waiters in order, each with everything that follows from it."""
     core.debug(f"event_finished: Finished {event.name} event")
     core.queue.remove(event)
+    core.event_changed(event)
     for waiter in event.waiters:
         if waiter[0] == "call":
             if event.failed:

@@ -10,13 +10,14 @@ from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from ..parser.definition import MAIN, PROCESS_NAMES
 from ..parser.signals import signal_name
-from . import classes, commands, condition_report, delivery, inputs, lifecycle, session_end
+from . import classes, commands, condition_report, delivery, inputs, lifecycle, restore, session_end
 from .actions import Refuse, SignalProcess
 from .condition_report import ConditionReport
-from .core import Core
+from .core import Changes, Core, default_environment
 from .environment import Table
+from .events import Event
 from .jobs import Instance, JobClass
-from .states import SPAWNED
+from .states import KILLED, SPAWNED
 from .view import Refused
 
 _SIGCONT, _SIGSTOP = 18, 19
@@ -56,6 +57,47 @@ class Engine:
     def has_work(self) -> bool:
         """Whether PollEvents would do anything."""
         return self._core.queue.has_work()
+
+    # -- what a journal keeps --------------------------------------------------------------------------------
+
+    def track_changes(self) -> None:
+        """From now on ``take_changes`` says what to write down."""
+        self._core.changes = Changes()
+
+    def take_changes(self) -> Optional[Changes]:
+        """What changed since the last time, None if nothing did."""
+        changes = self._core.changes
+        if changes is None or not (changes.instances or changes.events or changes.conditions or changes.environment):
+            return None
+        self._core.changes = Changes()
+        return changes
+
+    def everything(self) -> Changes:
+        """As if all there is had just changed."""
+        core = self._core
+        every = Changes()
+        every.events.update(dict.fromkeys(core.queue.events))
+        for job in core.registry.classes.values():
+            if job.start_on is not None and job.start_on.held:
+                every.conditions[job.name] = None
+            every.instances.update(dict.fromkeys((job.name, name) for name in job.instances))
+        every.environment = True
+        return every
+
+    @property
+    def serial(self) -> int:
+        """The highest number that was given to a spawn or a timer."""
+        return self._core.serial
+
+    def event(self, number: int) -> Optional[Event]:
+        """An event that is not finished."""
+        return self._core.queue.events.get(number)
+
+    def changed_environment(self) -> Optional[Table]:
+        """The global job environment table; None if it is as it was at the start."""
+        core = self._core
+        table = core.job_environment
+        return None if list(table.items()) == list(default_environment(core.inherited, core.inherit_all).items()) else table
 
     # -- what can be asked (view.EngineView) ------------------------------------------------------------
 
@@ -161,12 +203,15 @@ def _signal_text(number: int) -> str:
 def _spawned(core: Core, instance: Instance, slot: int, happened: inputs.ProcessSpawned) -> None:
     process = instance.processes[slot]
     if process is not None:
+        core.changed(instance)
         process.pid = happened.pid
     core.info(_line(instance, slot))
     lifecycle.process_spawned(core, instance, slot)
 
 
 def _executed(core: Core, instance: Instance, slot: int, happened: inputs.ProcessExecuted) -> None:
+    # For its handle.
+    core.changed(instance)
     lifecycle.process_executed(core, instance, slot)
 
 
@@ -194,6 +239,7 @@ def _forked(core: Core, instance: Instance, slot: int, happened: inputs.ProcessF
     core.info(f"{_line(instance, slot)} became new process ({happened.pid})")
     process = instance.processes[slot]
     if process is not None:
+        core.changed(instance)
         process.pid = happened.pid
 
 
@@ -212,6 +258,21 @@ def _vanished(core: Core, instance: Instance, slot: int, happened: inputs.Proces
     lifecycle.process_vanished(core, instance, slot)
 
 
+def _never_ran(core: Core, instance: Instance, slot: int, happened: inputs.ProcessNeverRan) -> None:
+    restore.process_never_ran(core, instance, slot)
+
+
+def _lost(core: Core, instance: Instance, slot: int, happened: inputs.ProcessLost) -> None:
+    lifecycle.process_lost(core, instance, slot)
+
+
+def _signalled(core: Core, instance: Instance, slot: int, happened: inputs.SignalSent) -> None:
+    process = instance.processes[slot]
+    if process is not None and slot == MAIN and instance.state == KILLED and not process.signalled:
+        core.changed(instance)
+        process.signalled = True
+
+
 def _not_signalled(core: Core, instance: Instance, slot: int, happened: inputs.SignalNotSent) -> None:
     call = core.reloads.pop(happened.spawn, None)
     if call is not None:
@@ -223,6 +284,7 @@ def _not_signalled(core: Core, instance: Instance, slot: int, happened: inputs.S
 _HANDLERS: Dict[type, _Handler] = {
     inputs.DefineJob: _define,
     inputs.ForgetJob: _forget,
+    inputs.Restore: restore.restore,
     inputs.EmitEvent: commands.emit_event,
     inputs.PollEvents: _poll,
     inputs.StartJob: commands.start_job,
@@ -246,6 +308,9 @@ _HANDLERS: Dict[type, _Handler] = {
     inputs.ProcessReplaced: _of_process(_replaced),
     inputs.ProcessReady: _of_process(_ready),
     inputs.ProcessVanished: _of_process(_vanished),
+    inputs.ProcessNeverRan: _of_process(_never_ran),
+    inputs.ProcessLost: _of_process(_lost),
+    inputs.SignalSent: _of_process(_signalled),
     inputs.SignalNotSent: _of_process(_not_signalled),
     inputs.TimerFired: _timer,
     inputs.Quiesce: _quiesce,

@@ -66,6 +66,14 @@ class EventQueue:
         heapq.heappush(self._ahead, event.number)
         return event
 
+    def bring_back(self, name: str, env: Tuple[str, ...], handled: bool, failed: bool) -> Event:
+        """Append an event of an engine before this one: pending, or handled and so finished as soon as nothing holds it."""
+        event = self.add(name, env)
+        if handled:
+            event.progress = HANDLING
+        event.failed = failed
+        return event
+
     def block(self, event: Event) -> None:
         """One more holder."""
         event.blockers += 1

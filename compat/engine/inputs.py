@@ -13,6 +13,7 @@ from __future__ import annotations
 from typing import NamedTuple, Optional, Tuple
 
 from ..parser.definition import JobDefinition
+from .records import EventRecord, InstanceRecord
 
 # -- configuration ---------------------------------------------------------------------------------
 
@@ -28,6 +29,25 @@ class ForgetJob(NamedTuple):
     """No source defines this job name any more (D122, D123)."""
 
     job: str
+
+
+# -- what an engine before this one left behind --------------------------------------------------------
+
+
+class Restore(NamedTuple):
+    """Go on from what another engine was (restore.py): once, after the job files were loaded.
+
+    ``serial`` is the highest number that was given to a spawn. ``environment`` is the global job
+    environment table in its order, None if it is as it was at the start. ``conditions`` are the classes
+    whose ``start on`` has seen events, with the numbers of these. An instance that exists already is
+    left alone.
+    """
+
+    serial: int
+    environment: Optional[Tuple[Tuple[str, str], ...]]
+    events: Tuple[EventRecord, ...]
+    conditions: Tuple[Tuple[str, Tuple[int, ...]], ...]
+    instances: Tuple[InstanceRecord, ...]
 
 
 # -- events ----------------------------------------------------------------------------------------
@@ -153,7 +173,7 @@ class ResetEnv(NamedTuple):
 
 
 class ProcessSpawned(NamedTuple):
-    """The process exists; whether its exec works is not known yet (X24)."""
+    """The process exists; whether its exec works is not known yet (X24). Of an adopted one: it is alive."""
 
     spawn: int
     pid: int
@@ -215,6 +235,31 @@ class ProcessVanished(NamedTuple):
     """The tracked pid is gone without its end having been seen (X80)."""
 
     spawn: int
+
+
+class ProcessNeverRan(NamedTuple):
+    """Only in answer to AdoptProcess: what was asked for never executed its program, and never will.
+
+    It is spawned again in place, under a new spawn number, if it is still wanted (restore.py).
+    """
+
+    spawn: int
+
+
+class ProcessLost(NamedTuple):
+    """It ended while nobody watched, and its status is not known (X260).
+
+    In answer to AdoptProcess, or at any time later for an adopted process that is nobody's child.
+    """
+
+    spawn: int
+
+
+class SignalSent(NamedTuple):
+    """A signal was handed to the backend. Told only where a journal is kept; without it one is sent again."""
+
+    spawn: int
+    signal: int
 
 
 class SignalNotSent(NamedTuple):

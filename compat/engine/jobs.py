@@ -4,7 +4,7 @@ Everything that changes an instance's goal or state is in lifecycle.py.
 """
 from __future__ import annotations
 
-from typing import Dict, List, Optional, Tuple
+from typing import Any, Dict, List, Optional, Tuple
 
 from ..parser.definition import MAIN, PROCESS_NAMES, JobDefinition
 from .conditions import ConditionState, postfix
@@ -12,6 +12,9 @@ from .environment import Table
 from .states import STOP, WAITING
 
 _FNV_START, _FNV_PRIME, _BINS = 2166136261, 16777619, 17
+_ORDER_BITS = 48
+#: The part of an ``order`` that a number gives (place).
+ORDER_MASK = (1 << _ORDER_BITS) - 1
 
 
 def bucket(name: str) -> int:
@@ -24,14 +27,25 @@ def bucket(name: str) -> int:
     return value % _BINS
 
 
-class Process:
-    """One process slot: ``spawn`` is 0 when empty, ``pid`` is 0 until the process exists."""
+def place(name: str, number: int) -> int:
+    """An ``order``: sorts by bin, inside a bin by number (E83)."""
+    return bucket(name) << _ORDER_BITS | number
 
-    __slots__ = ("pid", "spawn")
+
+class Process:
+    """One occupied process slot; ``pid`` is 0 until the process exists.
+
+    ``handle`` is what an earlier daemon's backend knew it by (actions.AdoptProcess), None for one of our
+    own. ``signalled``: the signal of the state ``killed`` was handed over.
+    """
+
+    __slots__ = ("handle", "pid", "signalled", "spawn")
 
     def __init__(self, spawn: int) -> None:
         self.spawn = spawn
         self.pid = 0
+        self.handle: Optional[Dict[str, Any]] = None
+        self.signalled = False
 
 
 class Instance:
@@ -42,10 +56,11 @@ class Instance:
     and ``stop_env`` are None when unset. ``fds`` are the descriptors that the events of ``env`` carried, and
     ``start_fds`` those of ``start_env`` (X21). ``exit_status`` as E7; ``failed_process`` None with
     ``failed`` means the respawn limit. ``restarting``: a restart passes through pre-stop (E28).
+    ``kill_due`` is the monotonic time at which the timer ``kill_timer`` fires; void if that is 0.
     """
 
     __slots__ = (
-        "blocker", "definition", "env", "exit_status", "failed", "failed_process", "fds", "goal", "job", "kill_timer",
+        "blocker", "definition", "env", "exit_status", "failed", "failed_process", "fds", "goal", "job", "kill_due", "kill_timer",
         "name", "order", "owners", "processes", "respawn_count", "respawn_time", "restarting", "start_env", "start_fds",
         "state", "stop_env", "stop_on",
     )
@@ -64,6 +79,7 @@ class Instance:
         self.blocker = 0
         self.owners: List[Tuple[object, ...]] = []
         self.kill_timer = 0
+        self.kill_due = 0.0
         self.failed = False
         self.failed_process: Optional[int] = None
         self.exit_status = 0

@@ -35,7 +35,7 @@ from __future__ import annotations
 
 from typing import Callable, Dict, Iterable, List, Optional, Tuple
 
-from ..parser.definition import MAIN, POST_START, POST_STOP, PRE_START, PRE_STOP, PROCESS_NAMES, SECURITY, JobDefinition
+from ..parser.definition import MAIN, POST_START, POST_STOP, PRE_START, PRE_STOP, PROCESS_NAMES, SECURITY
 from ..parser.signals import signal_name
 from . import states
 from .actions import (
@@ -55,13 +55,14 @@ from .actions import (
 from .classes import reconsider
 from .core import Core
 from .environment import Table, as_entries
-from .jobs import Instance, JobClass, Process, bucket
+from .jobs import Instance, JobClass, Process, place
 from .states import RESPAWN, START, STOP
 
-_KILL = 9
+#: SIGKILL
+KILL = 9
 
 #: Where an instance rests until a process that was asked for exists: slot -> state.
-_SPAWNING_STATES: Dict[int, str] = {
+SPAWNING_STATES: Dict[int, str] = {
     SECURITY: states.SECURITY_SPAWNING, PRE_START: states.PRE_STARTING, MAIN: states.SPAWNING, POST_START: states.POST_STARTING,
     PRE_STOP: states.PRE_STOPPING, POST_STOP: states.POST_STOPPING,
 }
@@ -71,14 +72,16 @@ _SPAWNING_STATES: Dict[int, str] = {
 
 def new_instance(core: Core, job: JobClass, name: str) -> Instance:
     """Create an instance; the caller changes its goal to start at once (E2, E10)."""
-    instance = Instance(job.name, name, job.definition, bucket(name) << 48 | core.number())
+    instance = Instance(job.name, name, job.definition, place(name, core.number()))
     job.instances[name] = instance
+    core.changed(instance)
     core.out.append(InstanceAdded(job.name, name))
     return instance
 
 
 def plan_start(core: Core, instance: Instance, env: Table, fds: Tuple[int, ...] = ()) -> None:
     """Set the environment, and the descriptors, that the next ``starting`` takes over (E18, X21)."""
+    core.changed(instance)
     for fd in fds:
         core.use_descriptor(fd)
     for fd in instance.start_fds:
@@ -90,6 +93,7 @@ def change_goal(core: Core, instance: Instance, goal: str) -> None:
     """E24."""
     if instance.goal == goal:
         return
+    core.changed(instance)
     core.info(f"{instance.display_name} goal changed from {instance.goal} to {goal}")
     instance.goal = goal
     core.out.append(GoalChanged(instance.job, instance.name, goal))
@@ -99,6 +103,7 @@ def change_goal(core: Core, instance: Instance, goal: str) -> None:
 
 def request_stop(core: Core, instance: Instance) -> None:
     """An accepted stop: goal stop, and an ``expect`` that is not met is given up (X81)."""
+    core.changed(instance)
     instance.restarting = False
     change_goal(core, instance, STOP)
     _give_up_expect(core, instance)
@@ -113,6 +118,7 @@ def _give_up_expect(core: Core, instance: Instance) -> None:
 
 def request_restart(core: Core, instance: Instance) -> None:
     """An accepted restart: goal stop, then start, in one step (E27)."""
+    core.changed(instance)
     if instance.goal == RESPAWN:
         # It is about to be started again anyway, and goal start would forget that (E30).
         return
@@ -140,6 +146,7 @@ def successor(core: Core, instance: Instance) -> str:
 
 def take_next_state(core: Core, instance: Instance, state: Optional[str] = None) -> None:
     """Go on to the next state (or to ``state``), and further as long as the state entered does not wait."""
+    core.changed(instance)
     while not instance.blocker:
         following = state or successor(core, instance)
         state = None
@@ -170,7 +177,7 @@ def _enter_spawning(slot: int) -> Callable[[Core, Instance, str], bool]:
     def enter(core: Core, instance: Instance, previous: str) -> bool:
         if instance.definition.processes[slot] is None or (slot == SECURITY and not core.apparmor):
             return False
-        _spawn(core, instance, slot)
+        spawn(core, instance, slot)
         return True
 
     return enter
@@ -208,10 +215,11 @@ def _enter_killed(core: Core, instance: Instance, previous: str) -> bool:
         # Before the signal, because a main process that is gone is told of, and cancels it, at once.
         instance.kill_timer = core.number()
         core.kill_timers[instance.kill_timer] = (instance.job, instance.name)
+        instance.kill_due = core.now + definition.kill_timeout
         core.out.append(SetTimer(instance.kill_timer, float(definition.kill_timeout)))
-    _signal_main(core, instance, main, definition.kill_signal)
+    signal_main(core, instance, main, definition.kill_signal)
     if not definition.kill_timeout:
-        _signal_main(core, instance, main, _KILL)
+        signal_main(core, instance, main, KILL)
     return True
 
 
@@ -290,8 +298,11 @@ def _job_event_env(instance: Instance, with_result: bool) -> Tuple[str, ...]:
 def release_owners(core: Core, instance: Instance, failed: bool = False) -> None:
     """Let go everything that waits for the instance (E107, E108)."""
     owners, instance.owners = instance.owners, []
+    core.changed(instance)
     for owner in owners:
         if owner[0] == "event":
+            if failed:
+                core.event_changed(core.queue.events[owner[1]])  # type: ignore[index]
             core.queue.unblock(owner[1], failed)  # type: ignore[arg-type]
         elif failed:
             core.out.append(Refuse(owner[1], "JobFailed", owner[2]))  # type: ignore[arg-type]
@@ -304,6 +315,7 @@ def block_events(core: Core, instance: Instance, numbers: Iterable[int]) -> None
 
     But not the event that it waits for itself, as with ``stop on starting`` of its own job: neither would ever end.
     """
+    core.changed(instance)
     for number in numbers:
         if number != instance.blocker:
             core.queue.block(core.queue.events[number])
@@ -319,23 +331,30 @@ def unblock_events(core: Core, numbers: Iterable[int]) -> None:
 # -- processes -----------------------------------------------------------------------------------------------
 
 
-def _spawn(core: Core, instance: Instance, slot: int) -> None:
-    definition: JobDefinition = instance.definition
+def spawn(core: Core, instance: Instance, slot: int) -> None:
+    """Ask for the process of a slot, which is empty."""
+    core.changed(instance)
     process = Process(core.number())
     instance.processes[slot] = process
     core.spawns[process.spawn] = (instance.job, instance.name, slot)
+    expect = instance.definition.expect if slot == MAIN else "none"
+    core.out.append(SpawnProcess(process.spawn, instance.job, instance.name, slot, instance.definition,
+                                 process_environment(core, instance, slot), instance.fds, expect))
+
+
+def process_environment(core: Core, instance: Instance, slot: int) -> Tuple[str, ...]:
+    """What a process gets (E72)."""
     table = instance.env
     if slot in (PRE_STOP, POST_STOP) and instance.stop_env:
         table = {**table, **instance.stop_env}
     table = {**table, "UPSTART_JOB": instance.job, "UPSTART_INSTANCE": instance.name}
     if core.session is not None:
         table["UPSTART_SESSION"] = core.session
-    expect = definition.expect if slot == MAIN else "none"
-    core.out.append(SpawnProcess(
-        process.spawn, instance.job, instance.name, slot, definition, as_entries(table), instance.fds, expect))
+    return as_entries(table)
 
 
-def _signal_main(core: Core, instance: Instance, main: Process, number: int) -> None:
+def signal_main(core: Core, instance: Instance, main: Process, number: int) -> None:
+    """A signal of the state ``killed`` (E59)."""
     # What is told of a signal that was not sent is about this one from now on, not about a reload.
     core.reloads.pop(main.spawn, None)
     core.info(f"Sending {signal_name(number) or number} signal to {instance.display_name} main process ({main.pid})")
@@ -348,13 +367,15 @@ def kill_timer_fired(core: Core, timer: int) -> None:
     if found is None or found[1].kill_timer != timer:
         return
     instance = found[1]
+    core.changed(instance)
     instance.kill_timer = 0
     if instance.main:
-        _signal_main(core, instance, instance.main, _KILL)
+        signal_main(core, instance, instance.main, KILL)
 
 
 def _clear(core: Core, instance: Instance, slot: int) -> None:
     process = instance.processes[slot]
+    core.changed(instance)
     if process is not None:
         core.spawns.pop(process.spawn, None)
         core.reloads.pop(process.spawn, None)
@@ -367,7 +388,7 @@ def _clear(core: Core, instance: Instance, slot: int) -> None:
 
 def process_spawned(core: Core, instance: Instance, slot: int) -> None:
     """The process exists: on to the state that waits for it, whatever the goal became meanwhile (X25)."""
-    if instance.state == _SPAWNING_STATES.get(slot):
+    if instance.state == SPAWNING_STATES.get(slot):
         take_next_state(core, instance, states.STATES[states.STATES.index(instance.state) + 1])
         _give_up_expect(core, instance)
 
@@ -405,7 +426,16 @@ def process_vanished(core: Core, instance: Instance, slot: int) -> None:
     if process is None:
         return
     core.warn(f"{instance.display_name} {PROCESS_NAMES[slot]} process ({process.pid}) no longer exists")
-    _end(core, instance, slot, 0)
+    end(core, instance, slot, 0)
+
+
+def process_lost(core: Core, instance: Instance, slot: int) -> None:
+    """It ended while nobody watched: as it should if the job is to stop, else a failure without a status (X260)."""
+    process = instance.processes[slot]
+    if process is None:
+        return
+    core.warn(f"{instance.display_name} {PROCESS_NAMES[slot]} process ({process.pid}) ended, its status is not known")
+    end(core, instance, slot, 0 if instance.goal == STOP else -1)
 
 
 def process_ended(core: Core, instance: Instance, slot: int, status: int) -> None:
@@ -426,10 +456,11 @@ def process_ended(core: Core, instance: Instance, slot: int, status: int) -> Non
             core.info(line)
         else:
             core.warn(line)
-    _end(core, instance, slot, status)
+    end(core, instance, slot, status)
 
 
-def _end(core: Core, instance: Instance, slot: int, status: int) -> None:
+def end(core: Core, instance: Instance, slot: int, status: int) -> None:
+    """What follows from the end of a process; status -1: there is none to report."""
     if slot == MAIN:
         _main_ended(core, instance, status)
         return
@@ -490,6 +521,7 @@ def _record_failure(core: Core, instance: Instance, slot: Optional[int], status:
     """The first failure of a run is kept and reported; later ones are not (E8)."""
     if instance.failed:
         return
+    core.changed(instance)
     instance.failed = True
     instance.failed_process = slot
     instance.exit_status = status
@@ -499,6 +531,7 @@ def _record_failure(core: Core, instance: Instance, slot: Optional[int], status:
 
 def _respawns_too_fast(core: Core, instance: Instance) -> bool:
     """Count one end of main against the limit (E51)."""
+    core.changed(instance)
     limit, interval = instance.definition.respawn_limit, instance.definition.respawn_interval
     if not limit or not interval:
         return False

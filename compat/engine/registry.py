@@ -12,7 +12,7 @@ from typing import Dict, List, Optional, Tuple
 from ..parser.definition import Condition, Match
 from .conditions import first_literal, postfix
 from .events import Event
-from .jobs import JobClass, bucket
+from .jobs import JobClass, place
 
 #: event name -> fixed value of the first variable (None: any) -> names of classes
 _Index = Dict[str, Dict[Optional[str], Dict[str, None]]]
@@ -32,7 +32,7 @@ class Registry:
     def next_order(self, name: str) -> int:
         """A place at the end of the name's bin."""
         self.serial += 1
-        return bucket(name) << 48 | self.serial
+        return place(name, self.serial)
 
     def add(self, job: JobClass) -> None:
         """Register a class whose name is free."""

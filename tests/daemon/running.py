@@ -141,8 +141,10 @@ class Daemon:
     def __init__(self, directory: pathlib.Path, jobs: Optional[Mapping[str, Union[str, bytes]]] = None, options: Sequence[str] = (), *,
                  mode: str = "--user", confdir: bool = True, logdir: bool = True, level: str = "--verbose",
                  environment: Optional[Mapping[str, Optional[str]]] = None, prefix: Sequence[str] = (), uid: int = 0, wait: bool = True,
-                 stdout: Any = None, stderr: Any = None, python: Sequence[str] = ("-m", "compat.daemon")) -> None:
+                 stdout: Any = None, stderr: Any = None, python: Sequence[str] = ("-m", "compat.daemon"),
+                 pass_fds: Sequence[int] = ()) -> None:
         self.directory = directory
+        self.mode = mode
         self.conf = directory / "conf"
         self.logs = directory / "log"
         self.runtime = directory / "run"
@@ -169,6 +171,8 @@ class Daemon:
             arguments += ["--confdir", str(self.conf)]
         if logdir:
             arguments += ["--logdir", str(self.logs)]
+        if not mode:
+            arguments += ["--statedir", str(self.runtime)]
         parent = os.getpid()
 
         def prepare() -> None:
@@ -179,7 +183,8 @@ class Daemon:
         with open(directory / "stdout", "ab") as output, open(directory / "stderr", "ab") as errors:
             self.process = subprocess.Popen(
                 [*arguments, *options], env=self.environment, cwd=directory, stdin=subprocess.DEVNULL,
-                stdout=output if stdout is None else stdout, stderr=errors if stderr is None else stderr, preexec_fn=prepare)
+                stdout=output if stdout is None else stdout, stderr=errors if stderr is None else stderr, preexec_fn=prepare,
+                pass_fds=pass_fds)
         self.pid = self.process.pid
         self.clients: list[Client] = []
         self._client: Optional[Client] = None
@@ -190,6 +195,8 @@ class Daemon:
 
     @property
     def address(self) -> str:
+        if not self.mode:
+            return "unix:abstract=/com/ubuntu/upstart"
         return f"unix:abstract=/com/ubuntu/upstart-session/{self.uid}/{self.pid}"
 
     def wait_ready(self) -> None:
@@ -292,7 +299,8 @@ class Daemon:
         try:
             self.job(name)
         except Failed as error:
-            assert error.name == E + "UnknownJob"
+            if error.name != E + "UnknownJob":
+                raise
             return False
         return True
 
@@ -328,7 +336,8 @@ class Daemon:
                 values = self.client.call(path, PROPERTIES, "GetAll", "s", U + ".Instance")
             except Failed as error:
                 # Gone in the meantime.
-                assert error.name == F + "UnknownMethod"
+                if error.name != F + "UnknownMethod":
+                    raise
                 continue
             found[str(values["name"])] = (str(values["goal"]), str(values["state"]))
         return found

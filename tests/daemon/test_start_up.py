@@ -184,7 +184,7 @@ def test_c4_d43_socket_taken_is_a_warning(launch: Launch) -> None:
     daemon = launch({"a.conf": "start on startup\nexec sleep 1000\n"}, prefix=after(occupy), wait=False)
     daemon.wait_errors("Unable to listen for private connections: ")
     daemon.wait_output("a state changed from post-start to running")
-    assert not (daemon.runtime / "upstart").exists()
+    assert not (daemon.runtime / "upstart" / "sessions").exists()
     assert daemon.terminate() == 0
 
 

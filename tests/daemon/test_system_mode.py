@@ -184,3 +184,35 @@ def test_b199_explain_where_nobody_watches_the_host(system: Launch) -> None:
     assert (status, errors) == (0, "")
     assert "      [ ] filesystem -- nothing on this host emits this event\n" in output
     assert "      [ ] startup -- from boot, last " in output
+
+
+def test_b204_a_system_daemon_goes_on_after_a_crash(system: Launch) -> None:
+    first = system({"j.conf": "start on startup\nconsole none\nexec sleep 1000\n"}, ("--no-dbus",))
+    eventually(lambda: "j start/running" in initctl(first, "status", "j")[1])
+    before = initctl(first, "status", "j")[1]
+    [journal] = first.runtime.glob("*.json")
+    assert journal.stat().st_mode & 0o777 == 0o600
+    first.process.kill()
+    first.process.wait()
+    second = system(None, ("--no-dbus",), directory=first.directory)
+    eventually(lambda: initctl(second, "status", "j")[1] == before, second.log)
+    assert second.output.count("Handling startup event") == 1, "of both together"
+    assert initctl(second, "stop", "j")[0] == 0
+    assert second.terminate() == 0
+    assert list(second.runtime.glob("*.json")) == []
+
+
+def test_b204_two_daemons_at_once_do_not_share_a_journal(system: Launch) -> None:
+    first = system({"j.conf": "start on startup\nconsole none\nexec sleep 1000\n"}, ("--no-dbus",))
+    eventually(lambda: "j start/running" in initctl(first, "status", "j")[1])
+    second = system(None, ("--no-dbus",), directory=first.directory)
+    second.wait_errors(f"Unable to use {first.runtime}, running jobs would not outlive this daemon: other daemons have it")
+    assert initctl(second, "status", "j")[1].count("process") == 1, "it has its own"
+
+
+def test_b204_a_state_directory_that_cannot_be_used_is_a_warning(system: Launch, place: pathlib.Path) -> None:
+    (place / "file").touch()
+    jobs = {"j.conf": "start on startup\nconsole none\nexec sleep 1000\n"}
+    daemon = system(jobs, ("--no-dbus", "--statedir", str(place / "file" / "sub")))
+    daemon.wait_errors(f"Unable to use {place}/file/sub, running jobs would not outlive this daemon: Not a directory")
+    eventually(lambda: "j start/running" in initctl(daemon, "status", "j")[1])

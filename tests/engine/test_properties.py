@@ -127,6 +127,11 @@ class Machine(SimulatedMachine):
         self.record: List[Tuple[Tuple[Any, ...], float]] = []
         self.pickled = False
         self._fd = 1000
+        self.record_inputs()
+        for command in ("no " + name for name in PROCESS_NAMES):
+            self.backend.failing[command] = "unable to execute: No such file or directory"
+
+    def record_inputs(self) -> None:
         feed = self.supervisor.feed
 
         def recording(happened: Tuple[Any, ...]) -> None:
@@ -136,8 +141,6 @@ class Machine(SimulatedMachine):
             feed(happened)
 
         self.supervisor.feed = self.backend._feed = recording  # type: ignore[method-assign]
-        for command in ("no " + name for name in PROCESS_NAMES):
-            self.backend.failing[command] = "unable to execute: No such file or directory"
 
     def settle(self) -> None:
         for _ in range(8):

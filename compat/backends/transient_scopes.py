@@ -1,0 +1,105 @@
+"""Transient scopes around processes of our own (X251-X253).
+
+A process waits for leave until its scope is there. A scope that cannot be made is no reason not to run.
+"""
+from __future__ import annotations
+
+from functools import partial
+from typing import Callable, Dict, List, Set
+
+from ..engine.actions import INFO, SpawnProcess
+from ..engine.inputs import StopFromOutside
+from .child_setup import Process, display_name
+from .protocol import Feed, Later, Log
+from .scope_controller import ScopeController
+from .systemd_connection import SystemdConnection, SystemdError
+from .transient_units import TransientUnits
+from .unit_properties import scope_properties, unit_description
+
+#: How long a process waits for its scope, in seconds.
+_PATIENCE = 5.0
+
+Leave = Callable[[], None]
+#: Told of a process that has no unit, and why.
+Without = Callable[[SpawnProcess, str], None]
+
+
+class TransientScopes:
+    """``watch`` and ``unwatch`` belong to whoever waits for descriptors; ``without``: told of a process that got no scope."""
+
+    def __init__(self, feed: Feed, log: Log, later: Later, connection: SystemdConnection, units: TransientUnits,
+                 watch: Callable[[int, Callable[[], None]], None], unwatch: Callable[[int], None], without: Without) -> None:
+        self._feed = feed
+        self._log = log
+        self._later = later
+        self._connection = connection
+        self._units = units
+        self._without = without
+        self._controller = ScopeController(watch, unwatch, self._is_stopped, connection)
+        #: Those that are being made: unit -> what gives the process leave.
+        self._settling: Dict[str, Leave] = {}
+        #: By the path of the unit: what is inside.
+        self._inside: Dict[bytes, SpawnProcess] = {}
+
+    def settle(self, process: Process, request: SpawnProcess, leave: Leave) -> None:
+        """Put a scope around a process, and then give it leave."""
+        properties = scope_properties(request.definition, unit_description(request, process.name), process.pid)
+        try:
+            unit = self._units.make(request, ".scope", properties, self._controller.start)
+        except SystemdError as error:
+            self._without(request, str(error))
+            leave()
+            return
+        self._inside[self._connection.path(unit)] = request
+        self._settling[unit] = leave
+        self._later(_PATIENCE, partial(self._settled, unit, leave, "systemd does not answer"))
+
+    def job_removed(self, unit: str, result: str) -> None:
+        """A job of systemd's is done."""
+        leave = self._settling.get(unit)
+        if leave is not None:
+            self._settled(unit, leave, "" if result == "done" else f"the unit's job was {result}")
+
+    def removed(self, unit: str) -> None:
+        """systemd has the unit no more."""
+        request = self._inside.pop(self._connection.path(unit), None)
+        leave = self._settling.pop(unit, None)
+        if leave is not None:
+            if request is not None:
+                self._without(request, "the unit was removed")
+            leave()
+
+    def _settled(self, unit: str, leave: Leave, trouble: str) -> None:
+        if self._settling.get(unit) is not leave:
+            return
+        del self._settling[unit]
+        request = self._inside.get(self._connection.path(unit))
+        if trouble and request is not None:
+            self._without(request, trouble)
+        leave()
+
+    def lost(self) -> None:
+        """Nobody will say any more that a scope is there: those that wait go on."""
+        leaves: List[Leave] = list(self._settling.values())
+        self._settling.clear()
+        for leave in leaves:
+            leave()
+
+    def in_use(self) -> Set[str]:
+        """Units that are being made."""
+        return set(self._settling)
+
+    def dispatch(self) -> None:
+        """Handle what arrived before the answer to a call."""
+        self._controller.dispatch()
+
+    def close(self) -> None:
+        """Give up the connection to the bus."""
+        self.lost()
+        self._controller.close()
+
+    def _is_stopped(self, path: bytes) -> None:
+        request = self._inside.get(path)
+        if request is not None:
+            self._log(INFO, f"{display_name(request)} is stopped by systemd")
+            self._feed(StopFromOutside(request.job, request.instance))

@@ -1,0 +1,471 @@
+"""Main processes in transient services (X254-X259).
+
+What happens to one, and the method that is called then:
+
+    start         the launcher's request lies in a socket whose other end is the unit's standard input
+    _said_pid     the launcher runs in the unit and said its pid: ProcessSpawned, then leave to go on
+    _main_pid     a fork was followed (tracee.py): parent and child are held until systemd knows the new pid
+    _ended        systemd says how the main process ended: ProcessEnded
+    adopt         a service of a daemon before this one is found again
+
+systemd is these processes' parent, so their end comes as a change of properties and not through waitpid.
+"""
+from __future__ import annotations
+
+import array
+import errno
+import os
+import select
+import signal
+import socket
+import sys
+from functools import partial
+from typing import Any, Callable, Dict, List, Optional, Set
+
+from ..engine.actions import INFO, WARN, AdoptProcess, SignalProcess, SpawnProcess
+from ..engine.inputs import (
+    ProcessContinued,
+    ProcessEnded,
+    ProcessExecuted,
+    ProcessLost,
+    ProcessNeverRan,
+    ProcessSpawned,
+    ProcessSpawnFailed,
+    ProcessVanished,
+    SignalNotSent,
+    StopFromOutside,
+)
+from . import main_pid, signal_delivery
+from .child_setup import ChildSetup, Process
+from .identity import Identity, start_time
+from .protocol import Feed, Later, Log, ProcessDefaults
+from .systemd_connection import Run, SystemdConnection, SystemdError
+from .tracee import TraceeTable
+from .transient_scopes import Without
+from .transient_units import TransientUnits
+from .unit_names import is_in_unit
+from .unit_properties import service_properties, unit_description
+
+_SERVICE_INTERFACE, _UNIT_INTERFACE = b"org.freedesktop.systemd1.Service", b"org.freedesktop.systemd1.Unit"
+_CLD_EXITED = 1
+#: How long a followed fork waits for systemd's word, and the daemon for systemd to make one process, in seconds.
+_MAIN_PID_SECONDS, _PID_SECONDS = 2.0, 1.0
+
+
+class _Service:
+    """A process in a transient service, from the request to its end."""
+
+    __slots__ = ("awaited_pid", "channel", "invocation", "process", "request", "stop_requested", "unit")
+
+    def __init__(self, request: SpawnProcess, process: Process, unit: str, channel: Optional[socket.socket]) -> None:
+        self.request = request
+        self.process = process
+        self.unit = unit
+        #: where the launcher says its pid; None after that
+        self.channel = channel
+        self.invocation = ""
+        #: the child whose parent is held until systemd takes it for the main process
+        self.awaited_pid = 0
+        self.stop_requested = False
+
+
+class TransientServices:
+    """``utmp`` and ``launcher`` as of NativeBackend.
+
+    ``without`` is told of a process that systemd did not make, and ``otherwise`` starts it without systemd.
+    """
+
+    def __init__(self, feed: Feed, log: Log, later: Later, defaults: ProcessDefaults, connection: SystemdConnection, units: TransientUnits,
+                 setup: ChildSetup, tracees: TraceeTable, launcher: str, utmp: Optional[Callable[[int], None]], without: Without,
+                 otherwise: Callable[[SpawnProcess], None]) -> None:
+        self._feed = feed
+        self._log = log
+        self._later = later
+        self._defaults = defaults
+        self._connection = connection
+        self._units = units
+        self._setup = setup
+        self._tracees = tracees
+        self._launcher = launcher
+        self._utmp = utmp
+        self._without = without
+        self._otherwise = otherwise
+        self._services: Dict[int, _Service] = {}
+        #: Those whose launcher has not said its pid.
+        self._unborn: Set[int] = set()
+
+    def __contains__(self, spawn: int) -> bool:
+        return spawn in self._services
+
+    # -- starting --------------------------------------------------------------------------------------------------
+
+    def start(self, request: SpawnProcess) -> bool:
+        """Have systemd start a process; whether it took it. Raises OSError if nothing could be prepared for that."""
+        birth = self._setup.prepare(request, False, self._failed)
+        try:
+            ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        except OSError:
+            self._setup.abandon(birth)
+            raise
+        with theirs:
+            ours.setblocking(False)
+            numbers = array.array("i", birth.passed)
+            try:
+                ours.sendmsg([numbers], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, numbers)])
+                properties = service_properties(
+                    request, self._defaults, unit_description(request, birth.process.name), self._launcher, theirs.fileno())
+                unit = self._units.make(request, ".service", properties, self._connection.start_transient)
+            except (SystemdError, OSError) as error:
+                ours.close()
+                self._setup.abandon(birth)
+                self._without(request, str(error))
+                return False
+        birth.handed_over()
+        service = self._services[request.spawn] = _Service(request, birth.process, unit, ours)
+        self._units.watch(unit, partial(self._changed, service))
+        self._setup.watch(ours.fileno(), partial(self._said_pid, service))
+        if not self._unborn:
+            self._wait_for_pid(ours)
+        self._unborn.add(request.spawn)
+        self._said_pid(service)
+        return True
+
+    def _wait_for_pid(self, channel: socket.socket) -> None:
+        """A start is one step of the engine's, as a fork is (X25): so nothing else happens until systemd has done it.
+
+        Not if it takes long, nor for more starts then than the first: they go on when the pids are said.
+        """
+        ready = select.poll()
+        ready.register(channel, select.POLLIN)
+        ready.poll(_PID_SECONDS * 1000)
+
+    def _said_pid(self, service: _Service) -> None:
+        channel = service.channel
+        if channel is None:
+            return
+        try:
+            said = channel.recv(64)
+        except BlockingIOError:
+            return
+        except OSError:
+            said = b""
+        pid = int.from_bytes(said[:4], sys.byteorder, signed=True)
+        if pid <= 0:
+            self._never_ran(service, os.strerror(-pid) if pid else self._why(service.unit))
+            return
+        self._close_channel(service)
+        process = service.process
+        process.exists_as(pid)
+        process.identity = Identity(pid)
+        service.invocation = said[4:].decode("ascii", "replace")
+        self._setup.begin(process, service.request)
+        trouble = self._trace(service)
+        self._feed(ProcessSpawned(process.spawn, pid))
+        if trouble is not None:
+            self._kill_launcher(pid)
+            self._failed(process, trouble)
+        elif self._services.get(process.spawn) is service:
+            self._setup.give_leave(process)
+
+    def _never_ran(self, service: _Service, reason: str) -> None:
+        """It was never made, or ended before it did anything: it runs without a unit."""
+        self._forget(service)
+        self._setup.end(service.process, printed=False)
+        self._units.release(service.unit)
+        self._without(service.request, reason)
+        self._otherwise(service.request)
+
+    def _trace(self, service: _Service) -> Optional[str]:
+        request = service.request
+        if request.expect == "none":
+            return None
+        try:
+            self._tracees.seize(
+                request.spawn, service.process.pid, request.expect, service.process.label, partial(self._main_pid, service))
+        except OSError as error:
+            return f"unable to set trace: {error.strerror}"
+        return None
+
+    def _kill_launcher(self, pid: int) -> None:
+        try:
+            os.kill(pid, signal.SIGKILL)
+        except OSError:
+            pass
+
+    def _why(self, unit: str) -> str:
+        try:
+            result = self._connection.service_result(unit)
+        except SystemdError as error:
+            return str(error)
+        return f"the unit's result is {result}"
+
+    def _close_channel(self, service: _Service) -> None:
+        self._unborn.discard(service.request.spawn)
+        channel, service.channel = service.channel, None
+        if channel is not None:
+            self._setup.unwatch(channel.fileno())
+            channel.close()
+
+    def _failed(self, process: Process, reason: str) -> None:
+        """The launcher could not set the process up (child_setup.Failed)."""
+        service = self._services.get(process.spawn)
+        if service is not None:
+            self._forget(service)
+        self._tracees.forget(process.spawn)
+        self._setup.end(process, printed=False)
+        self._feed(ProcessSpawnFailed(process.spawn, reason))
+
+    # -- following forks --------------------------------------------------------------------------------------------
+
+    def _main_pid(self, service: _Service, old: int, new: int) -> None:
+        process = service.process
+        process.exists_as(new)
+        process.forks += 1
+        if process.identity is not None:
+            process.identity.close()
+        process.identity = Identity(new)
+        service.awaited_pid = new
+        try:
+            main_pid.announce(new)
+        except OSError as error:
+            self._log(WARN, f"Failed to tell systemd the main process of {service.unit} ({new}): {error.strerror}")
+            # Not from within the tracer's step.
+            self._later(0.0, partial(self._resume_held, service, new))
+            return
+        self._later(_MAIN_PID_SECONDS, partial(self._main_pid_overdue, service, new))
+
+    def _main_pid_overdue(self, service: _Service, pid: int) -> None:
+        if service.awaited_pid == pid:
+            self._log(WARN, f"systemd does not take {pid} for the main process of {service.unit}")
+            self._resume_held(service, pid)
+
+    def _resume_held(self, service: _Service, pid: int) -> None:
+        if service.awaited_pid == pid:
+            service.awaited_pid = 0
+            self._tracees.resume_held(service.request.spawn)
+
+    # -- what systemd says ------------------------------------------------------------------------------------------
+
+    def _changed(self, service: _Service, interface: bytes, properties: Dict[bytes, Any]) -> None:
+        if interface == _SERVICE_INTERFACE:
+            pid = properties.get(b"MainPID")
+            if pid and pid == service.awaited_pid:
+                self._resume_held(service, pid)
+            code = properties.get(b"ExecMainCode")
+            if pid == 0 and code:
+                self._ended(service, code, properties.get(b"ExecMainStatus", 0))
+        elif interface == _UNIT_INTERFACE and properties.get(b"ActiveState") == b"deactivating":
+            self._is_stopped(service)
+
+    def _is_stopped(self, service: _Service) -> None:
+        """By somebody else, and the main process lives (X257)."""
+        if not service.stop_requested and service.process.pid:
+            service.stop_requested = True
+            request = service.request
+            self._log(INFO, f"{service.process.name} is stopped by systemd ({service.unit})")
+            self._feed(StopFromOutside(request.job, request.instance))
+
+    def _ask_about(self, service: _Service) -> None:
+        try:
+            found = self._connection.run_of(service.unit)
+        except SystemdError as error:
+            self._log(WARN, f"Failed to ask systemd about {service.unit}: {error}")
+            return
+        finally:
+            self._units.dispatch_later()
+        if found is None or (service.invocation and found.invocation != service.invocation):
+            identity = service.process.identity
+            if identity is not None and not identity.holds():
+                # The unit is gone, and with it the status.
+                self._vanished(service)
+            return
+        self._changed(service, _SERVICE_INTERFACE, {
+            b"MainPID": found.pid, b"ExecMainCode": found.code, b"ExecMainStatus": found.status})
+        if found.pid and self._services.get(service.request.spawn) is service:
+            self._changed(service, _UNIT_INTERFACE, {b"ActiveState": found.state})
+
+    def _ended(self, service: _Service, code: int, status: int) -> None:
+        """In the order of X98; what the launcher said comes first (X28)."""
+        process = service.process
+        self._said_pid(service)
+        if self._services.get(process.spawn) is service and not process.pid:
+            self._never_ran(service, self._why(service.unit))
+        if process.answer_fd >= 0:
+            self._setup.read_answer(process)
+        if self._services.get(process.spawn) is not service:
+            return
+        self._forget(service)
+        self._tracees.forget(process.spawn)
+        self._setup.end(process)
+        if self._utmp is not None:
+            self._utmp(process.pid)
+        self._feed(ProcessEnded(process.spawn, status if code == _CLD_EXITED else status << 8))
+
+    def _forget(self, service: _Service) -> None:
+        """The process is over as far as the engine is concerned; systemd's unit is let go in time."""
+        self._services.pop(service.request.spawn, None)
+        service.awaited_pid = 0
+        self._close_channel(service)
+        self._units.let_go(service.unit)
+
+    def removed(self, unit: str) -> None:
+        """systemd has the unit no more."""
+        service = next((each for each in self._services.values() if each.unit == unit), None)
+        if service is None:
+            return
+        self._said_pid(service)
+        if self._services.get(service.request.spawn) is not service:
+            return
+        identity = service.process.identity
+        if not service.process.pid:
+            self._never_ran(service, "the unit was removed")
+        elif identity is None or not identity.holds():
+            self._vanished(service)
+        # Else systemd itself is going away, as at the end of a shutdown.
+
+    def _vanished(self, service: _Service) -> None:
+        process = service.process
+        self._forget(service)
+        self._tracees.forget(process.spawn)
+        self._setup.end(process)
+        self._feed(ProcessVanished(process.spawn))
+
+    def look_again(self) -> None:
+        """Signals may have been lost: ask for what they would have said."""
+        for service in list(self._services.values()):
+            if service.channel is None:
+                self._ask_about(service)
+
+    def in_use(self) -> Set[str]:
+        """Units whose process lives."""
+        return {service.unit for service in self._services.values()}
+
+    # -- of another daemon ----------------------------------------------------------------------------------------------
+
+    def adopt(self, request: AdoptProcess, unit: str) -> bool:
+        """Take over the service of a unit; False if what it says is not about this process, or not enough."""
+        handle = request.handle or {}
+        if not unit or not self._connection.is_open:
+            return False
+        try:
+            found = self._connection.run_of(unit)
+        except SystemdError as error:
+            self._log(WARN, f"Failed to ask systemd about {unit}: {error}")
+            return False
+        finally:
+            self._units.dispatch_later()
+        if found is None or found.invocation != handle.get("invocation"):
+            return False
+        self._units.let_go(unit)
+        ran = bool(handle.get("executed")) or self._setup.passed(request.spawn)
+        if not found.pid:
+            self._adopt_ended(request, found, unit, ran)
+            return True
+        if not ran or request.expect != "none" or not self._is_main(request, found, unit):
+            # A launcher without leave, which is about to end; or a trace that ended with the old daemon.
+            return False
+        log = self._setup.log_of_another_daemon(request)
+        spawn = SpawnProcess(request.spawn, request.job, request.instance, request.process, request.definition, request.environment,
+                             request.fds, request.expect)
+        process = Process(spawn, -1, log, None, "", self._failed)
+        process.identity = Identity(request.pid)
+        process.exists_as(request.pid)
+        service = self._services[request.spawn] = _Service(spawn, process, unit, None)
+        service.invocation = found.invocation
+        self._units.watch(unit, partial(self._changed, service))
+        self._feed(ProcessSpawned(request.spawn, request.pid))
+        self._feed(ProcessExecuted(request.spawn))
+        if self._services.get(request.spawn) is service:
+            # It may have ended, or systemd may be about to stop it, since it was asked about.
+            self._ask_about(service)
+        return True
+
+    def _adopt_ended(self, request: AdoptProcess, found: Run, unit: str, ran: bool) -> None:
+        log = self._setup.log_of_another_daemon(request)
+        if log is not None:
+            self._setup.end_log(log)
+        self._units.release(unit)
+        if not found.code:
+            self._feed(ProcessLost(request.spawn) if ran else ProcessNeverRan(request.spawn))
+        elif not ran:
+            self._feed(ProcessNeverRan(request.spawn))
+        else:
+            self._feed(ProcessExecuted(request.spawn))
+            self._feed(ProcessEnded(request.spawn, found.status if found.code == _CLD_EXITED else found.status << 8))
+
+    def _is_main(self, request: AdoptProcess, found: Run, unit: str) -> bool:
+        """Whether the process on record is the unit's main one, if need be because systemd is told so."""
+        if found.pid == request.pid:
+            return True
+        started = (start_time(request.pid) or b"").decode("ascii")
+        if not started or started != (request.handle or {}).get("started") or not is_in_unit(request.pid, unit):
+            return False
+        try:
+            # A fork was followed, and the daemon died before it told systemd.
+            main_pid.announce(request.pid)
+        except OSError:
+            return False
+        return True
+
+    def handle(self, spawn: int) -> Optional[Dict[str, Any]]:
+        """What finds it again (protocol.Backend.handle)."""
+        service = self._services[spawn]
+        handle = service.process.handle()
+        if handle is not None:
+            handle["unit"], handle["invocation"] = service.unit, service.invocation
+        return handle
+
+    def unit_of(self, spawn: int) -> str:
+        """The unit that a process is in."""
+        return self._services[spawn].unit
+
+    # -- signals --------------------------------------------------------------------------------------------------------
+
+    def signal(self, request: SignalProcess) -> None:
+        """Send a signal (protocol.Backend.signal); never through systemd (X255)."""
+        service = self._services[request.spawn]
+        process = service.process
+        if not process.pid:
+            self._stop_unborn(service, request)
+            return
+        if process.identity is None or not process.identity.holds():
+            # Its end is on the way, unless systemd cannot be asked.
+            return
+        try:
+            signal_delivery.send(process.pid, request.signal, request.group)
+            if request.signal == signal.SIGCONT:
+                # Only a parent is told by the kernel; after the lines of the present change of state (X70).
+                self._later(0.0, partial(self._continued, service))
+        except ProcessLookupError:
+            pass
+        except (OSError, OverflowError) as error:
+            if request.must_exist:
+                text = os.strerror((error.errno if isinstance(error, OSError) else None) or errno.EINVAL)
+                self._feed(SignalNotSent(request.spawn, request.signal, text))
+
+    def _continued(self, service: _Service) -> None:
+        if self._services.get(service.request.spawn) is service:
+            self._feed(ProcessContinued(service.request.spawn))
+
+    def _stop_unborn(self, service: _Service, request: SignalProcess) -> None:
+        """The launcher has not said its pid yet: without its channel it ends at once, and nothing runs."""
+        self._forget(service)
+        self._setup.end(service.process, printed=False)
+        self._units.release(service.unit)
+        if request.must_exist:
+            self._feed(ProcessSpawnFailed(request.spawn, "stopped before it could be started"))
+
+    def detach(self, spawn: int) -> None:
+        """Stop tracing a process (protocol.Backend.detach)."""
+        service = self._services[spawn]
+        service.awaited_pid = 0
+        service.request = service.request._replace(expect="none")
+        self._tracees.detach(spawn)
+
+    def close(self) -> List[Process]:
+        """Give up the channels; the processes, whose streams are still open."""
+        services = list(self._services.values())
+        self._services.clear()
+        for service in services:
+            self._close_channel(service)
+        return [service.process for service in services]

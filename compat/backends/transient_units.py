@@ -1,0 +1,131 @@
+"""The transient units that systemd has of us: their names, from their making until they are let go (X251, X254).
+
+A unit lasts longer than its process. A service is kept by systemd until the daemon has read how the process
+ended; a scope, and a service that left processes behind, until the last of them is gone. So a name may be
+taken when the next process of the same job starts, and that one's name ends in a number.
+"""
+from __future__ import annotations
+
+from functools import partial
+from typing import Any, Callable, Dict, Iterable, List, Set, Tuple
+
+from ..engine.actions import INFO, SpawnProcess
+from ..parser.definition import PROCESS_NAMES
+from .protocol import Later, Log
+from .systemd_connection import Changed, SystemdConnection, SystemdError
+from .unit_names import base_name
+from .unit_properties import Property
+
+_UNIT_INTERFACE = b"org.freedesktop.systemd1.Unit"
+_MOST_NAMES = 1000
+
+#: Makes a unit of a name with properties, and returns the properties that were left out.
+Start = Callable[[str, List[Property]], Tuple[bytes, ...]]
+
+
+class TransientUnits:
+    """``dispatch`` is called soon after every call, because signals may have arrived before the answer."""
+
+    def __init__(self, connection: SystemdConnection, log: Log, later: Later, dispatch: Callable[[], None]) -> None:
+        self._connection = connection
+        self._log = log
+        self._later = later
+        self._dispatch = dispatch
+        self._dispatch_due = False
+        #: All that systemd has, or may still have.
+        self._names: Set[str] = set()
+        self._warned: Set[str] = set()
+
+    def dispatch_later(self) -> None:
+        """Signals may be waiting inside the connection."""
+        if not self._dispatch_due:
+            self._dispatch_due = True
+            self._later(0.0, self._dispatch_now)
+
+    def _dispatch_now(self) -> None:
+        self._dispatch_due = False
+        self._dispatch()
+
+    def once(self, priority: int, text: str, key: str = "") -> None:
+        """Log a line, but only the first of those with the same key."""
+        key = key or text
+        if key not in self._warned:
+            self._warned.add(key)
+            self._log(priority, text)
+
+    def make(self, request: SpawnProcess, suffix: str, properties: List[Property], start: Start) -> str:
+        """Make the unit of a process; returns its name. Raises SystemdError."""
+        base = base_name(request.job, request.instance, PROCESS_NAMES[request.process])
+        for number in range(1, _MOST_NAMES):
+            unit = f"{base}-{number}{suffix}" if number > 1 else base + suffix
+            if unit in self._names:
+                continue
+            try:
+                left_out = start(unit, properties)
+            except SystemdError as error:
+                self.dispatch_later()
+                if not error.exists:
+                    raise
+                # Of a daemon before this one; if nothing runs in it any more, it can go.
+                self.release(unit)
+                continue
+            self.dispatch_later()
+            self._names.add(unit)
+            for name in left_out:
+                self.once(INFO, f"systemd does not take the property {name.decode()}: left out")
+            return unit
+        raise SystemdError(0, f"all names like {base}{suffix} are taken")
+
+    def watch(self, unit: str, changed: Changed) -> None:
+        """Call ``changed`` with what changes about a unit whose process lives."""
+        self._names.add(unit)
+        self._connection.watch(unit, changed)
+
+    def let_go(self, unit: str) -> None:
+        """Its process is over and done with: the unit goes as soon as systemd has come to rest with it."""
+        self._names.add(unit)
+        self._connection.watch(unit, partial(self._changed, unit))
+
+    def release(self, unit: str) -> None:
+        """As ``let_go``, and look at once how far it is."""
+        self.let_go(unit)
+        try:
+            found = self._connection.run_of(unit)
+        except SystemdError:
+            return
+        finally:
+            self.dispatch_later()
+        if found is None:
+            self.removed(unit)
+        else:
+            self._changed(unit, _UNIT_INTERFACE, {b"ActiveState": found.state, b"SubState": found.sub_state})
+
+    def release_others(self, in_use: Iterable[str]) -> None:
+        """Look again at all but these, because signals may have been lost."""
+        for unit in self._names - set(in_use):
+            self.release(unit)
+
+    def removed(self, unit: str) -> bool:
+        """systemd has it no more; whether it was one of ours."""
+        if unit not in self._names:
+            return False
+        self._names.discard(unit)
+        self._connection.unwatch(unit)
+        return True
+
+    def _changed(self, unit: str, interface: bytes, properties: Dict[bytes, Any]) -> None:
+        state = properties.get(b"ActiveState")
+        if interface != _UNIT_INTERFACE or state is None:
+            return
+        if state == b"active" and properties.get(b"SubState") == b"exited":
+            self._call(b"StopUnit", b"ss", unit.encode("ascii"), b"replace")
+        elif state == b"failed":
+            self._call(b"ResetFailedUnit", b"s", unit.encode("ascii"))
+
+    def _call(self, method: bytes, signature: bytes, *arguments: bytes) -> None:
+        try:
+            self._connection.call(method, signature, *arguments)
+        except SystemdError:
+            # It is gone already, or will be looked at again when systemd is back.
+            pass
+        self.dispatch_later()
