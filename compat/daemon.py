@@ -15,7 +15,7 @@ import socket
 import sys
 import time
 import traceback
-from typing import Any, List, Mapping, Optional, Sequence, Tuple
+from typing import Any, Callable, List, Mapping, Optional, Sequence, Tuple
 
 from . import UPSTART_VERSION
 from .backends import passage
@@ -232,8 +232,9 @@ class Daemon:
             return None
         if kind == AUTO:
             kind = host_kind(self.pid1, self._environment)
-        return HostMode(Settings(kind, self._options.profile, self._options.exit_with), self._engine, self._supervisor.feed,
-                        self._loop, self.log, self._environment)
+        facts = os.path.join(self._options.statedir or _STATE_DIRECTORY, "facts.json")
+        settings = Settings(kind, self._options.profile, self._options.exit_with, facts=facts)
+        return HostMode(settings, self._engine, self._supervisor.feed, self._loop, self.log, self._environment)
 
     def _perform(self, action: Any) -> None:
         if self._host is None or not self._host.perform(action):
@@ -306,9 +307,9 @@ class Daemon:
         # A stray one must not end the jobs' supervisor (D62).
         strays = {signal.SIGPWR, signal.SIGUSR2, signal.SIGALRM}
         if self._host is not None:
-            self._loop.add_signal(signal.SIGINT, self._host.interrupted)
+            self._loop.add_signal(signal.SIGINT, self._ending(self._host.interrupted))
             for number in (signal.SIGTERM, *self._host.ending_signals):
-                self._loop.add_signal(number, self._host.terminated)
+                self._loop.add_signal(number, self._ending(self._host.terminated))
             self._loop.add_signal(signal.SIGPWR, self._host.power_failed)
             strays.discard(signal.SIGPWR)
         for stray in strays:
@@ -337,6 +338,13 @@ class Daemon:
     def _on_terminate(self) -> None:
         self._notifier.stopping()
         self._supervisor.feed(Quiesce("shutdown"))
+
+    def _ending(self, end: Callable[[], None]) -> Callable[[], None]:
+        def run() -> None:
+            self._notifier.stopping()
+            end()
+
+        return run
 
     def _on_hangup(self) -> None:
         self.log(INFO, "Reloading configuration")

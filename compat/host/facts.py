@@ -8,8 +8,8 @@ Events go through *lanes*. A lane emits in order, and an event with ``hold`` kee
 is finished, HOLD_SECONDS at most. Each object is a lane of its own, but for the steps of the boot and the
 runlevels, which share one because their order matters (B208).
 
-The table is pure. ``take`` hands out what is to be done; the caller tells ``finished`` and ``overdue``. What
-has not been emitted yet is part of what is saved, and so is not lost when the daemon dies in between.
+The table is pure. ``take`` hands out what is to be done, one thing at a time; the caller tells ``finished`` and ``overdue``.
+What has not been handed out yet is part of what is saved, and so is not lost when the daemon dies in between.
 """
 from __future__ import annotations
 
@@ -65,7 +65,9 @@ class FactTable:
         self._last_ticket = 0
         #: unit object → the variables of the ``started`` events that told that it is up, in the order of activation
         self._started: Dict[str, Tuple[Tuple[str, ...], ...]] = {}
-        self._todo: List[Any] = []
+        #: lanes that may have something to emit, and what is to be done besides
+        self._ready: Deque[str] = deque()
+        self._todo: Deque[Any] = deque()
         #: whether something that is saved has changed since ``saved``
         self.changed = False
 
@@ -85,7 +87,7 @@ class FactTable:
         name = _lane_of(fact.object)
         lane = self._lanes.setdefault(name, _Lane())
         lane.events.extend(fact.events)
-        self._advance(name, lane)
+        self._ready.append(name)
         return True
 
     def runlevel_emitted(self, level: str) -> None:
@@ -111,6 +113,8 @@ class FactTable:
         self.changed = self.changed or any(lane.events for lane in self._lanes.values())
         self._lanes.clear()
         self._tickets.clear()
+        self._ready.clear()
+        self._todo.clear()
 
     def finished(self, ticket: int) -> None:
         """An event that was waited for is finished."""
@@ -125,10 +129,19 @@ class FactTable:
 
     # -- what is asked -------------------------------------------------------------------------------------
 
-    def take(self) -> List[Any]:
-        """What is to be done: Emit, Watch and Overdue, in order."""
-        todo, self._todo = self._todo, []
-        return todo
+    def take(self) -> Optional[Any]:
+        """The next thing to be done: Emit, Watch or Overdue; None if there is nothing."""
+        if self._todo:
+            return self._todo.popleft()
+        while self._ready:
+            name = self._ready[0]
+            lane = self._lanes.get(name)
+            if lane is not None and lane.events and not lane.ticket:
+                return self._emit(name, lane)
+            self._ready.popleft()
+            if lane is not None and not lane.ticket:
+                del self._lanes[name]
+        return None
 
     def phases(self) -> Dict[str, str]:
         """Every object that is known, with its phase."""
@@ -178,7 +191,7 @@ class FactTable:
         for name, events in pending.items():
             lane = self._lanes.setdefault(name, _Lane())
             lane.events.extend(events)
-            self._advance(name, lane)
+            self._ready.append(name)
 
     # -- inside --------------------------------------------------------------------------------------------------
 
@@ -194,21 +207,18 @@ class FactTable:
         lane = self._lanes.get(name)
         if lane is not None and lane.ticket == ticket:
             lane.held_by, lane.ticket = None, 0
-            self._advance(name, lane)
+            self._ready.append(name)
 
-    def _advance(self, name: str, lane: _Lane) -> None:
-        while lane.events and not lane.ticket:
-            event = lane.events.popleft()
-            self.changed = True
-            if not event.hold:
-                self._todo.append(Emit(event))
-                continue
-            self._last_ticket += 1
-            lane.held_by, lane.ticket = event, self._last_ticket
-            self._tickets[lane.ticket] = name
-            self._todo += [Emit(event, lane.ticket), Watch(lane.ticket, HOLD_SECONDS)]
-        if not lane.ticket:
-            self._lanes.pop(name, None)
+    def _emit(self, name: str, lane: _Lane) -> Emit:
+        event = lane.events.popleft()
+        self.changed = True
+        if not event.hold:
+            return Emit(event)
+        self._last_ticket += 1
+        lane.held_by, lane.ticket = event, self._last_ticket
+        self._tickets[lane.ticket] = name
+        self._todo.append(Watch(lane.ticket, HOLD_SECONDS))
+        return Emit(event, lane.ticket)
 
 
 def _lane_of(object: str) -> str:

@@ -54,10 +54,11 @@ class KnownFacts:
                 self.table.runlevel_emitted(level)
 
     def save(self) -> None:
-        """Write the file if something changed. To be called when the engine has handled every event that it was told.
+        """Write the file if something changed.
 
-        An event is taken off the file only then: should the daemon die before, it is emitted again, and
-        what it has started already takes no notice (E104); the other way round it could be lost.
+        An event is taken off the file only when the engine has it, and by then it is in the engine's own journal. Should the
+        daemon die in between, it is emitted twice, and what it has started already takes no notice (E104); the other way
+        round it would be lost.
         """
         if not self.table.changed:
             return
@@ -80,17 +81,19 @@ class KnownFacts:
 
     def _work(self) -> None:
         while True:
-            todo = self.table.take()
-            if not todo:
+            action = self.table.take()
+            if action is None:
                 return
-            for action in todo:
-                if isinstance(action, Emit):
-                    self._emit(action)
-                elif isinstance(action, Watch):
-                    ticket = action.ticket
-                    self._limits[ticket] = self._later(action.seconds, lambda ticket=ticket: self._overdue(ticket))  # type: ignore[misc]
-                elif isinstance(action, Overdue):
-                    self._log(WARN, f"event {action.name} not finished after 30 s, going on")
+            if isinstance(action, Emit):
+                self._emit(action)
+                self.save()
+            elif isinstance(action, Watch):
+                self._watch(action)
+            elif isinstance(action, Overdue):
+                self._log(WARN, f"event {action.name} not finished after 30 s, going on")
+
+    def _watch(self, action: Watch) -> None:
+        self._limits[action.ticket] = self._later(action.seconds, lambda: self._overdue(action.ticket))
 
     def _emit(self, action: Emit) -> None:
         ticket = action.ticket

@@ -19,10 +19,10 @@ from ..control.wire import glib_main_loop
 from ..engine.actions import INFO, WARN, JobFailed, StateChanged
 from ..engine.inputs import EmitEvent
 from ..engine.view import EngineView
+from ..journal import boot
 from ..utmp_record import UTMP, WTMP
 from . import detection
 from .awaited_events import AwaitedEvents
-from .boot_identity import boot_identity
 from .bridge_process import BridgeProcess, Loop
 from .configuration import PATH, HostConfiguration, parse_configuration
 from .fact_file import PATH as FACTS
@@ -80,7 +80,7 @@ class HostMode:
         self._configuration = self._read_configuration()
         self._owned = OwnedJobs(self._configuration, self._profile_given(), feed, log)
         self._events = AwaitedEvents(self.feed)
-        self._facts = KnownFacts(self._events, loop.later, log, settings.facts, boot_identity())
+        self._facts = KnownFacts(self._events, loop.later, log, settings.facts, _this_boot())
         host = Host(clock, self._facts.table.stopping_units, engine.names_event, network_mounts_left,
                     lambda: float(engine.largest_kill_timeout()), self._rc_is_virtual)
         self._way_down = WayDown(self._facts, self._events, self.feed, loop.later, log, host, lambda: self.profile != RHEL)
@@ -167,7 +167,7 @@ class HostMode:
             self._bridge.start()
 
     def end_of_turn(self) -> None:
-        """The engine has nothing left to do: what was told is done, and goes on record."""
+        """The engine has nothing left to do: what has changed without an event goes on record too."""
         self._facts.save()
 
     def close(self) -> None:
@@ -282,3 +282,9 @@ class HostMode:
 
     def _rc_is_virtual(self) -> bool:
         return self._engine.job("rc") is None
+
+
+def _this_boot() -> str:
+    """What is the same during one boot of the host or container; "" where the kernel does not tell (B203, B263)."""
+    parts = boot.identity().values()
+    return " ".join(parts) if all(parts) else ""

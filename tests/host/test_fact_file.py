@@ -9,7 +9,6 @@ import pytest
 
 from compat.bridges.host.fact import Fact, HostEvent
 from compat.host import fact_file
-from compat.host.boot_identity import boot_identity
 from compat.host.facts import FactTable
 from tests.host.host_machine import HostMachine
 
@@ -52,7 +51,7 @@ def test_b203_a_file_that_makes_no_sense_is_put_aside(tmp_path: pathlib.Path, te
     path = tmp_path / "facts.json"
     path.write_text(text)
     known, table, log = loaded(path)
-    assert (known, table.phases(), table.take()) == (False, {}, [])
+    assert (known, table.phases(), table.take()) == (False, {}, None)
     assert len(log) == 1 and str(path) in log[0]
     assert (tmp_path / "facts.json.bad").read_text() == text
 
@@ -107,12 +106,3 @@ def test_b215_emitting_a_runlevel_by_hand_is_a_fact(tmp_path: pathlib.Path) -> N
     machine.emit("runlevel")
     assert machine.mode.facts() == {"runlevel": "4"}
     assert json.loads(machine.fact_file.read_text())["table"]["phases"] == {"runlevel": "4"}
-
-
-def test_b263_the_start_of_pid_1_is_part_of_the_boot(tmp_path: pathlib.Path) -> None:
-    boot, stat = tmp_path / "boot_id", tmp_path / "stat"
-    boot.write_text("abc\n")
-    stat.write_text("1 (a b) c) S " + " ".join(map(str, range(4, 60))) + "\n")
-    assert boot_identity(str(boot), str(stat)) == "abc 22"
-    assert boot_identity(str(boot), str(tmp_path / "none")) == ""
-    assert boot_identity() != ""

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import importlib
 import os
-import socket
 import sys
 import time
 from typing import Any, Optional
 
 from ...loop import MainLoop
+from ...notify import Notifier
 from . import systemd_question
 from .ways_down import WayDown
 
@@ -37,7 +37,7 @@ def shut_down(way: Optional[WayDown] = None, address: str = DAEMON_ADDRESS) -> i
     loop = MainLoop(lambda what, error: sys.excepthook(type(error), error, error.__traceback__))
     request = _Request(loop, way, address)
     request.send()
-    _ask_for_time(loop)
+    _ask_for_time(loop, Notifier(os.environ.get("NOTIFY_SOCKET")))
     loop.run()
     return request.status
 
@@ -89,18 +89,6 @@ class _Request:
         self._loop.quit()
 
 
-def _ask_for_time(loop: MainLoop) -> None:
-    _notify(f"EXTEND_TIMEOUT_USEC={_MORE * 1000000}")
-    loop.later(_EVERY, lambda: _ask_for_time(loop))
-
-
-def _notify(text: str) -> None:
-    """Tell the service manager, if there is one that listens."""
-    address = os.environ.get("NOTIFY_SOCKET", "")
-    if not address:
-        return
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as notify:
-        try:
-            notify.sendto(text.encode(), "\0" + address[1:] if address.startswith("@") else address)
-        except OSError:
-            pass
+def _ask_for_time(loop: MainLoop, manager: Notifier) -> None:
+    manager.send(f"EXTEND_TIMEOUT_USEC={_MORE * 1000000}")
+    loop.later(_EVERY, lambda: _ask_for_time(loop, manager))
