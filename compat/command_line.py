@@ -11,6 +11,8 @@ from . import UPSTART_VERSION
 from .engine.actions import DEBUG, ERROR, INFO, MESSAGE
 
 _CONSOLES = ("none", "output", "owner", "log")
+_HOSTS = ("auto", "systemd", "container", "none")
+_PROFILES = ("ubuntu", "rhel", "chromeos", "minimal")
 _BACKENDS = ("auto", "native", "systemd")
 
 _HELP = """\
@@ -32,6 +34,9 @@ Options:
       --no-inherit-env        jobs of a session get PATH and TERM only
       --session               use the D-Bus session bus and no private socket (for tests)
       --user                  run as the init of a user's session
+      --host=KIND             emit the events of the host: auto, systemd, container or none
+      --profile=NAME          system that the jobs come from: ubuntu, rhel, chromeos or minimal
+      --exit-with=JOB         with --host: end when this job has ended, with its exit status
   -q, --quiet                 show errors only
   -v, --verbose               show what happens
       --debug                 show everything, and honour the debug stanza
@@ -48,7 +53,7 @@ This is free software under the Apache License 2.0; there is NO WARRANTY.
 _FLAGS = {"--no-log", "--chroot-sessions", "--no-startup-event", "--no-dbus", "--no-inherit-env", "--session", "--user",
           "--no-cgroups", "--quiet", "--verbose", "--debug", "--help", "--version"}
 _WITH_VALUE = {"--confdir", "--prepend-confdir", "--append-confdir", "--default-console", "--logdir", "--startup-event",
-               "--statedir", "--backend"}
+               "--statedir", "--backend", "--host", "--profile", "--exit-with"}
 
 
 class UsageError(Exception):
@@ -79,6 +84,10 @@ class Options:
         self.logdir: Optional[str] = None
         self.statedir: Optional[str] = None
         self.startup_event: Optional[str] = "startup"
+        #: kind of host, "auto" included; None outside of host mode (B194)
+        self.host: Optional[str] = None
+        self.profile: Optional[str] = None
+        self.exit_with: Optional[str] = None
         self.log_priority = MESSAGE
         self.flags: Set[str] = set()
 
@@ -124,15 +133,23 @@ def parse(arguments: Sequence[str]) -> Options:
         elif name == "--startup-event":
             startup_event = value
         elif name == "--backend":
-            if value not in _BACKENDS:
-                raise UsageError(f"init: invalid backend specified: {value}\n")
-            options.backend = value
-        elif value in _CONSOLES:
-            options.default_console = value
+            options.backend = _one_of(_BACKENDS, value, "backend")
+        elif name == "--host":
+            options.host = _one_of(_HOSTS, value, "kind of host")
+        elif name == "--profile":
+            options.profile = _one_of(_PROFILES, value, "profile")
+        elif name == "--exit-with":
+            options.exit_with = value
         else:
-            raise UsageError(f"init: invalid console type specified: {value}\n")
+            options.default_console = _one_of(_CONSOLES, value, "console type")
     options.startup_event = None if options.has("--no-startup-event") else startup_event
     return options
+
+
+def _one_of(values: Sequence[str], value: str, what: str) -> str:
+    if value not in values:
+        raise UsageError(f"init: invalid {what} specified: {value}\n")
+    return value
 
 
 def _flag(options: Options, name: str) -> None:

@@ -15,7 +15,7 @@ import socket
 import sys
 import time
 import traceback
-from typing import List, Mapping, Optional, Sequence, Tuple
+from typing import Any, Callable, List, Mapping, Optional, Sequence, Tuple
 
 from . import UPSTART_VERSION
 from .backends import passage
@@ -24,6 +24,10 @@ from .backends.choice import NoBackend, choose
 from .backends.descriptor_store import DescriptorStore
 from .backends.protocol import ProcessDefaults
 from .backends.utmp import process_ended as mark_dead_in_utmp
+from .bridges.host.event_sources import EventSources, Host
+from .bridges.host.loaded_jobs import RegisteredJobs
+from .bridges.host.master_table import PLAIN, SESSION
+from .bridges.host.wanted import Operand
 from .command_line import Information, Options, UsageError, parse
 from .config.catalogue import Catalogue
 from .config.sources import Source, home_directory, session_sources, system_sources
@@ -34,6 +38,8 @@ from .control.session_file import SessionFile
 from .engine.actions import DEBUG, ERROR, INFO, WARN
 from .engine.engine import Engine
 from .engine.inputs import EmitEvent, Quiesce
+from .host.detection import AUTO, host_kind
+from .host.mode import HostMode, Settings
 from .journal import boot
 from .journal.journal import Journal
 from .journal.journal_file import JournalFile
@@ -44,6 +50,7 @@ from .links import main as links
 from .log import PRIORITY_NAMES, Log
 from .loop import MainLoop
 from .notify import Notifier, take_private
+from .parser.definition import Match
 from .supervisor import Supervisor
 
 _PR_SET_CHILD_SUBREAPER = 36
@@ -96,11 +103,13 @@ class Daemon:
             options.backend, self._system_mode, self._supervisor.feed, self.log, self._loop.later, defaults,
             mark_dead_in_utmp if self._system_mode else None, self._store)
         self._supervisor.backend = self._backend
-        self._supervisor.session_ended = self._loop.quit
-        self._catalogue = Catalogue(sources, self._supervisor.feed, self.log)
+        self._supervisor.session_ended = self._session_ended
+        self._host = self._host_mode()
+        feed = self._supervisor.feed if self._host is None else self._host.feed
+        self._catalogue = Catalogue(sources, self._supervisor.feed if self._host is None else self._host.define, self.log)
         self._watcher = Watcher(self._catalogue, self.log)
-        self._control = Control(self._engine, self._supervisor.feed, self, self.log, self._loop)
-        self._supervisor.control = self._control.perform
+        self._control = Control(self._engine, feed, self, self.log, self._loop, self._host)
+        self._supervisor.control = self._perform
         self._address = address
         self._session_file = SessionFile(self.log)
 
@@ -125,6 +134,8 @@ class Daemon:
         except Exception as error:
             # Jobs that were read before run; a reload reads the rest.
             self._on_error("reading the configuration", error)
+        if self._host is not None:
+            self._host.loaded()
         if self._watcher.fileno() >= 0:
             self._loop.add_reader(self._watcher.fileno(), self._watcher.dispatch)
         # What was loaded lives long; the collector need not walk it again and again.
@@ -142,7 +153,11 @@ class Daemon:
         is_subreaper = self._become_subreaper()
         self._go_on()
         self._notifier.ready()
-        self._emit_startup()
+        if self._host is None:
+            self._emit_startup()
+        else:
+            # The bridge tells when it is time for the start-up event (B194).
+            self._host.start()
         if not is_subreaper:
             self._supervisor.feed(EmitEvent(None, "child-subreaper-failed"))
         try:
@@ -150,12 +165,14 @@ class Daemon:
             if self._journal is not None:
                 self._journal.remove()
         finally:
+            if self._host is not None:
+                self._host.close()
             self._notifier.close()
             self._session_file.remove()
             self._control.close()
             self._backend.close()
             self._log_lines.flush()
-        return 0
+        return 0 if self._host is None else self._host.exit_status
 
     def _open_journal(self, sources: List[str]) -> Optional[JournalFile]:
         """What jobs outlive the daemon by; None where nothing is kept."""
@@ -209,6 +226,8 @@ class Daemon:
         """Work off events; whether the next turn is to follow at once."""
         if not self._supervisor.poll():
             self._full_turns = 0
+            if self._host is not None:
+                self._host.end_of_turn()
             return False
         self._full_turns += 1
         if self._full_turns < _PATIENT_TURNS:
@@ -216,6 +235,26 @@ class Daemon:
         # Jobs that trigger each other for ever (E90): not with all of the processor, and clients can read.
         self._loop.later(_RUNAWAY_PAUSE, lambda: None)
         return False
+
+    def _host_mode(self) -> Optional[HostMode]:
+        kind = self._options.host
+        if kind is None or not self._system_mode:
+            return None
+        if kind == AUTO:
+            kind = host_kind(self.pid1, self._environment)
+        facts = os.path.join(self._options.statedir or _STATE_DIRECTORY, "facts.json")
+        settings = Settings(kind, self._options.profile, self._options.exit_with, facts=facts)
+        return HostMode(settings, self._engine, self._supervisor.feed, self._loop, self.log, self._environment)
+
+    def _perform(self, action: Any) -> None:
+        if self._host is None or not self._host.perform(action):
+            self._control.perform(action)
+
+    def _session_ended(self) -> None:
+        if self._host is None:
+            self._loop.quit()
+        else:
+            self._host.session_ended()
 
     def _process_defaults(self, inherit: bool, nofile: Tuple[int, int]) -> ProcessDefaults:
         options = self._options
@@ -276,7 +315,14 @@ class Daemon:
         self._loop.add_signal(signal.SIGTERM, self._on_terminate)
         self._loop.add_signal(signal.SIGCHLD, lambda: None)
         # A stray one must not end the jobs' supervisor (D62).
-        for stray in (signal.SIGPWR, signal.SIGUSR2, signal.SIGALRM):
+        strays = {signal.SIGPWR, signal.SIGUSR2, signal.SIGALRM}
+        if self._host is not None:
+            self._loop.add_signal(signal.SIGINT, self._ending(self._host.interrupted))
+            for number in (signal.SIGTERM, *self._host.ending_signals):
+                self._loop.add_signal(number, self._ending(self._host.terminated))
+            self._loop.add_signal(signal.SIGPWR, self._host.power_failed)
+            strays.discard(signal.SIGPWR)
+        for stray in strays:
             signal.signal(stray, signal.SIG_IGN)
 
     def _connect_bus(self) -> None:
@@ -303,6 +349,13 @@ class Daemon:
         self._notifier.stopping()
         self._supervisor.feed(Quiesce("shutdown"))
 
+    def _ending(self, end: Callable[[], None]) -> Callable[[], None]:
+        def run() -> None:
+            self._notifier.stopping()
+            end()
+
+        return run
+
     def _on_hangup(self) -> None:
         self.log(INFO, "Reloading configuration")
         self.reload_configuration()
@@ -326,10 +379,14 @@ class Daemon:
         self._log_lines.priority = PRIORITY_NAMES.index(priority)
 
     def reload_configuration(self) -> None:
-        """C38, D133."""
+        """C38, D133, B271."""
         self._notifier.reloading()
         try:
+            if self._host is not None:
+                self._host.reconfigure()
             self._catalogue.reload()
+            if self._host is not None:
+                self._host.loaded()
         finally:
             self._notifier.ready()
 
@@ -341,6 +398,11 @@ class Daemon:
         """C52."""
         self._notifier.stopping()
         self._supervisor.feed(Quiesce("logout"))
+
+    def event_source(self, job: str, stanza: str, operand: Match) -> str:
+        """B199."""
+        host = self._host.described() if self._host is not None else Host(SESSION if self.user_mode else PLAIN)
+        return str(EventSources(host, RegisteredJobs(self._engine)).source(Operand(job, stanza, operand)))
 
     # -- the log -----------------------------------------------------------------------------------------------
 

@@ -1,4 +1,4 @@
-"""initctl, and start, stop, restart, reload and status: the client's entry point (C93-C138).
+"""initctl, and start, stop, restart, reload, status, telinit and runlevel: the client's entry point (C93-C143).
 
 It talks D-Bus to whatever daemon is there, a real Upstart too, and knows nothing else of this
 project. What a command does is in ``compat.client``, of which only that command's module is loaded.
@@ -23,6 +23,10 @@ def main(argv: list[str] | None = None) -> int:
         # libdbus goes on waiting when a handler returns, so the signal has to end the process: status 130 for a shell.
         _signal.signal(_signal.SIGINT, _signal.SIG_DFL)
     try:
+        if program in ("telinit", "runlevel"):
+            # Not commands of initctl: their command lines are their own.
+            from .client import runlevels
+            return runlevels.telinit(words[1:]) if program == "telinit" else runlevels.runlevel(words[1:])
         return _run(parse(program, words[1:]))
     except UsageError as error:
         complain(program, error.text)

@@ -30,7 +30,7 @@ _glib.g_source_remove.argtypes = [ctypes.c_uint]
 _glib.g_main_context_iteration.argtypes = [ctypes.c_void_p, ctypes.c_int]
 _glib.g_main_context_iteration.restype = ctypes.c_int
 
-_G_IO_IN = 1
+_G_IO_IN, _G_IO_PRI, _G_IO_ERR = 1, 2, 8
 # That of D-Bus connections: with a higher one, a descriptor that is always ready would keep calls waiting for ever.
 _PRIORITY = 0
 
@@ -65,6 +65,7 @@ class MainLoop:
         self._more = False
         self._epoll = select.epoll()
         self._readers: Dict[int, Callable[[], None]] = {}
+        self._urgent: Dict[int, Tuple[int, Any]] = {}
         self._signals: Dict[int, Callable[[], None]] = {}
         self._caught: List[int] = []
         self._timers: List[Tuple[float, int, Timer]] = []
@@ -92,6 +93,22 @@ class MainLoop:
         """Forget a descriptor; call it before closing the descriptor."""
         del self._readers[fd]
         self._epoll.unregister(fd)
+
+    def add_urgent_reader(self, fd: int, callback: Callable[[], None]) -> None:
+        """Call ``callback`` after each change of a file of /proc that tells of its changes (by POLLPRI).
+
+        Not by way of the epoll set: such a file forgets the change once it was asked, and GLib and the set each ask.
+        """
+        def ready(fd: int, condition: int, data: Any) -> int:
+            self._call("input", callback)
+            return 1
+
+        called = _FdCallback(ready)
+        self._urgent[fd] = (_glib.g_unix_fd_add_full(_PRIORITY, fd, _G_IO_PRI | _G_IO_ERR, called, None, None), called)
+
+    def remove_urgent_reader(self, fd: int) -> None:
+        """Forget such a file; call it before closing it."""
+        _glib.g_source_remove(self._urgent.pop(fd)[0])
 
     def add_signal(self, number: int, callback: Callable[[], None]) -> None:
         """Call ``callback`` once for all deliveries of a signal since the last turn (D47)."""

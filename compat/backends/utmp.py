@@ -15,15 +15,11 @@ import struct
 import time
 from typing import Optional
 
-# 64-bit platforms that never ran 32-bit programs have 64-bit fields for session and time.
-_WIDE = os.uname().machine in ("aarch64", "aarch64_be", "loongarch64")
-# type, pid, line, id, user, host, exit (2), session, seconds, microseconds, address, reserved
-RECORD = struct.Struct("=h2xi32s4s32s256shhqqq16s20s4x" if _WIDE else "=h2xi32s4s32s256shhiIi16s20s")
+from ..utmp_record import DEAD_PROCESS, INIT_PROCESS, LOGIN_PROCESS, RECORD, USER_PROCESS
 
 _PID = struct.Struct("=i")
 _PID_OFFSET = 4
-_LIVING = (5, 6, 7)  # INIT_PROCESS, LOGIN_PROCESS, USER_PROCESS
-_DEAD_PROCESS = 8
+_LIVING = (INIT_PROCESS, LOGIN_PROCESS, USER_PROCESS)
 
 _LOCK_TRIES = 5
 _LOCK_PAUSE = 0.01
@@ -71,7 +67,7 @@ def _mark_dead(path: str, offset: int, pid: int) -> Optional[bytes]:
         if _find(record, pid) != 0:
             return None
         fields = list(RECORD.unpack(record))
-        fields[0] = _DEAD_PROCESS
+        fields[0] = DEAD_PROCESS
         fields[4] = fields[5] = b""
         fields[9] = fields[10] = 0
         dead = RECORD.pack(*fields)

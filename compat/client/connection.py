@@ -239,6 +239,11 @@ def connect(invocation: Invocation) -> Connection:
     return Connection(connection, destination, debug)
 
 
+def connect_system() -> Connection:
+    """A connection to the system's daemon on its private socket, whatever the environment says (§4.19). Raises Failure."""
+    return Connection(_opened("", bindings.Connection, _SYSTEM_ADDRESS))
+
+
 def _opened(what: str, opener: Callable[[Any], Any], address: object) -> Any:
     try:
         return opener(address)
@@ -246,4 +251,4 @@ def _opened(what: str, opener: Callable[[Any], Any], address: object) -> Any:
         reason = "Address is not valid UTF-8"
     except bindings_error() as error:
         reason = str(error.args[0]) if error.args else str(error)
-    raise Failure(f"Unable to connect to {what}: {reason}")
+    raise Failure(f"Unable to connect to {what}: {reason}" if what else reason)

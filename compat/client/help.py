@@ -36,6 +36,9 @@ _GROUPS = (
          _ABOUT_TARGET + "\n\nPrints the goal and the state of the instance, and its processes. A job of which nothing runs is "
          "\"stop/waiting\", and no error."),
         ("list", "", "List known jobs.", "Prints the status of every instance, and of every job that has none."),
+        ("explain", "JOB", "Explain why job starts and stops.",
+         "Prints the conditions of the job's file part by part: what is met, what is waited for, who would emit it on this host, and "
+         "when it was last seen. Only for daemons of this project."),
     )),
     ("Event commands:", (
         ("emit", "EVENT [KEY=VALUE]...", "Emit an event.",

@@ -28,6 +28,7 @@ COMMANDS = {
     "show-config": ("show_config", "show_config"),
     "check-config": ("check_config", "check_config"),
     "usage": ("job_commands", "usage"),
+    "explain": ("explain", "explain"),
     "notify-cgroup-manager-address": ("daemon_commands", "notify_cgroup_manager_address"),
     "notify-dbus-address": ("daemon_commands", "notify_dbus_address"),
     "notify-disk-writeable": ("daemon_commands", "notify_disk_writeable"),

@@ -11,12 +11,17 @@ from .interfaces import Interface, InvalidArguments, Method, Property, UnknownMe
 from .wire import PROPERTIES_INTERFACE, is_string_variant, variant
 
 
-def properties_interface(own: Interface) -> Interface:
-    """Properties as it applies to objects whose properties all belong to the interface ``own``."""
+def properties_interface(own: Interface, *further: Interface) -> Interface:
+    """Properties as it applies to objects whose properties belong to the interface ``own``, and perhaps to ``further`` ones.
+
+    Without a name ``own`` alone is meant.
+    """
+    interfaces = {each.name: each for each in (own, *further)}
+    interfaces[""] = own
 
     def find(interface: str, name: str) -> Property:
-        found = own.properties.get(name)
-        if found is None or interface not in ("", own.name):
+        found = interfaces[interface].properties.get(name) if interface in interfaces else None
+        if found is None:
             raise UnknownMember
         return found
 
@@ -25,9 +30,9 @@ def properties_interface(own: Interface) -> Interface:
         return variant(found.type, found.read(target))
 
     def get_all(call: Any, target: Any, interface: str) -> Dict[str, Any]:
-        if interface not in ("", own.name):
+        if interface not in interfaces:
             return {}
-        return {name: variant(each.type, each.read(target)) for name, each in own.properties.items()}
+        return {name: variant(each.type, each.read(target)) for name, each in interfaces[interface].properties.items()}
 
     def set_(call: Any, target: Any, interface: str, name: str, value: Any) -> None:
         found = find(interface, name)

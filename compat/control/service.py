@@ -16,15 +16,17 @@ from ..loop import MainLoop
 from .announcements import SIGNALS
 from .bus import SESSION, SYSTEM, Bus, session_bus_address, system_bus_address
 from .calls import Call, PendingCalls
+from .host_object import HostObject
 from .instance_object import InstanceObject
 from .interfaces import Interface, InvalidArguments, Method, ObjectKind, UnknownMember, bare_introspection
+from .job_conditions import JobConditions
 from .job_object import JobObject
 from .manager_object import ManagerObject
 from .paths import JOBS, MANAGER, escape, unescape
 from .permissions import NOBODY, Callers, Permissions
 from .properties import properties_interface
 from .server import PrivateServer
-from .services import DaemonServices
+from .services import DaemonServices, HostServices
 from .wire import HANDLED, INTROSPECTABLE_INTERFACE, LOCAL_INTERFACE, NOT_YET_HANDLED, MethodCall, glib_main_loop
 
 #: Nodes above the manager object, with the one child of each.
@@ -37,11 +39,11 @@ class Control:
 
     ``feed(input)`` hands an input to the engine and carries out what it answers before returning.
     ``log(priority, text)`` writes one line of the daemon's log. The engine may be exchanged for
-    another view of the same jobs only by making a new Control.
+    another view of the same jobs only by making a new Control. ``host`` is there in host mode.
     """
 
     def __init__(self, engine: EngineView, feed: Callable[[Any], None], services: DaemonServices,
-                 log: Callable[[int, str], None], loop: MainLoop) -> None:
+                 log: Callable[[int, str], None], loop: MainLoop, host: Optional[HostServices] = None) -> None:
         glib = glib_main_loop()
         self._engine = engine
         self._services = services
@@ -54,12 +56,14 @@ class Control:
         self._bus = Bus(glib, loop, log, self._export_bus, self._withdraw)
         introspectable = Interface(INTROSPECTABLE_INTERFACE, (Method("Introspect", "", "data:s", self._introspect),))
 
-        def kind(own: Interface) -> ObjectKind:
-            return ObjectKind(own, (properties_interface(own), introspectable))
+        def kind(own: Interface, *further: Interface) -> ObjectKind:
+            return ObjectKind(own, (properties_interface(own, *further), introspectable, *further))
 
         manager = ManagerObject(engine, feed, self._pending, self._permissions, services, self._bus, log)
-        self._manager_kind = kind(manager.interface())
-        self._job_kind = kind(JobObject(engine, feed, self._pending, self._permissions).interface())
+        further = () if host is None else (HostObject(self._pending, host, self._is_private).interface(),)
+        self._manager_kind = kind(manager.interface(), *further)
+        self._job_kind = kind(JobObject(engine, feed, self._pending, self._permissions).interface(),
+                              JobConditions(engine, services.event_source).interface())
         self._instance_kind = kind(InstanceObject(feed, self._pending, self._permissions).interface())
 
     # -- what the daemon calls ---------------------------------------------------------------------------
@@ -125,6 +129,9 @@ class Control:
             self._bus.update_activation_environment(action.name, action.value)
 
     # -- connections -----------------------------------------------------------------------------------------
+
+    def _is_private(self, connection: Any) -> bool:
+        return connection in self._callers and self._callers[connection] is None
 
     def _export_private(self, connection: Any) -> None:
         self._callers[connection] = None

@@ -1,7 +1,10 @@
 """What control asks of the rest of the daemon."""
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Callable, Mapping, Protocol, Sequence
+
+from ..bridges.host.fact import Fact
+from ..parser.definition import Match
 
 
 class DaemonServices(Protocol):
@@ -39,3 +42,33 @@ class DaemonServices(Protocol):
 
         The daemon may not exit before this returns. Not called in pid 1.
         """
+
+    def event_source(self, job: str, stanza: str, operand: Match) -> str:
+        """Who emits what an operand of the job's ``start on`` or ``stop on`` waits for, in words (B199)."""
+
+
+class HostServices(Protocol):
+    """The daemon's side of host mode. All calls return at once."""
+
+    @property
+    def kind(self) -> str:
+        """systemd, container or none (B194)."""
+
+    @property
+    def profile(self) -> str:
+        """ubuntu, rhel, chromeos or minimal (B197)."""
+
+    def masked(self) -> Sequence[str]:
+        """The names of jobs that are left to the host (B198)."""
+
+    def fact(self, fact: Fact) -> bool:
+        """Take a fact; whether it was news (B200)."""
+
+    def facts(self) -> Mapping[str, str]:
+        """Every known object with its phase (B202)."""
+
+    def shut_down(self, level: str, extra: Sequence[str], only_first: bool, done: Callable[[], None]) -> None:
+        """The host goes down to this level ("": a plain stop); ``done`` is called after all steps, or the first (B219, B221)."""
+
+    def shutdown_cancelled(self) -> None:
+        """It does not after all (B221)."""

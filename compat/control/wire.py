@@ -55,6 +55,9 @@ INTERFACE = "com.ubuntu.Upstart0_6"
 JOB_INTERFACE = INTERFACE + ".Job"
 INSTANCE_INTERFACE = INTERFACE + ".Instance"
 UPSTART_NAME = "com.ubuntu.Upstart"
+#: Ours (chapter 6).
+HOST_INTERFACE = "org.upstartcompat.Host1"
+EXPLANATION_INTERFACE = "org.upstartcompat.Job1"
 _FREEDESKTOP_ERROR = "org.freedesktop.DBus.Error."
 _FREEDESKTOP_ERRORS = frozenset(("InvalidArgs", "Failed", "UnknownMethod", "AccessDenied", "NoMemory"))
 

@@ -11,6 +11,7 @@ from typing import Any, Dict, List, Optional, Tuple
 from .actions import DEBUG, INFO, WARN, CloseDescriptor, LogMessage
 from .environment import Table, add_entries, add_entry
 from .events import Event, EventQueue
+from .history import EventHistory
 from .jobs import Instance, JobClass
 from .registry import Registry
 
@@ -22,6 +23,7 @@ class Core:
         self.now = 0.0
         self.out: List[Any] = []
         self.queue = EventQueue()
+        self.history = EventHistory()
         self.registry = Registry()
         self.serial = 0
         #: The daemon's own environment, for bare names (E64) and for the defaults of the table (E65).
@@ -39,6 +41,8 @@ class Core:
         #: the calls of Reload that SignalNotSent and ProcessVanished are about: spawn -> call
         self.reloads: Dict[int, int] = {}
         self.session_end: Optional["SessionEnd"] = None
+        #: nothing is respawned any more (B219)
+        self.host_goes_down = False
         #: What a journal has to write next; None if there is none.
         self.changes: Optional[Changes] = None
 
@@ -141,7 +145,7 @@ class SessionEnd:
         self.began = now
         self.phase = "wait"
         self.phase_began = now
-        self.limit = 0
+        self.limit = 0.0
         self.timer = 0
 
 

@@ -38,7 +38,10 @@ def _handle(core: Core, event: Event) -> None:
     core.info(f"Handling {event.name} event")
     event.progress = HANDLING
     core.event_changed(event)
-    for job in core.registry.interested(event):
+    interested = core.registry.interested(event)
+    if interested:
+        core.history.note(event, core.now)
+    for job in interested:
         for instance in job.ordered_instances():
             if instance.stop_on is not None and _offer(core, instance.stop_on, event, instance):
                 _stop_on_fired(core, instance, instance.stop_on)

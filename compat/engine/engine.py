@@ -10,8 +10,9 @@ from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from ..parser.definition import MAIN, PROCESS_NAMES
 from ..parser.signals import signal_name
-from . import classes, commands, delivery, inputs, lifecycle, restore, session_end
+from . import classes, commands, condition_report, delivery, inputs, lifecycle, restore, session_end
 from .actions import Refuse, SignalProcess
+from .condition_report import ConditionReport
 from .core import Changes, Core, default_environment
 from .environment import Table
 from .events import Event
@@ -113,6 +114,11 @@ class Engine:
         found = commands.job_class(self._core, job)
         return commands.existing_instance(found, commands.instance_name(self._core, found, env, with_usage=True)[0]).name
 
+    def conditions(self, job: str) -> List[ConditionReport]:
+        """How far the conditions of a registered job are met; none for a name that is not registered."""
+        found = self._core.registry.classes.get(job)
+        return condition_report.report(self._core, found) if found is not None else []
+
     def list_env(self, job: Optional[str], instance: Optional[str]) -> Tuple[str, ...]:
         """C88. Raises Refused."""
         return commands.list_env(self._core, job, instance)
@@ -120,6 +126,14 @@ class Engine:
     def get_env(self, job: Optional[str], instance: Optional[str], name: str) -> str:
         """C87. Raises Refused."""
         return commands.get_env(self._core, job, instance, name)
+
+    def names_event(self, name: str) -> bool:
+        """Whether a condition of some job or instance names this event, by its name or by a pattern."""
+        return self._core.registry.names_event(name)
+
+    def largest_kill_timeout(self) -> int:
+        """Of all instances, in seconds; 0 without any (B220)."""
+        return max((instance.definition.kill_timeout for instance in lifecycle.all_instances(self._core)), default=0)
 
     def held_events(self) -> List[Tuple[str, Table]]:
         """Events that something holds, oldest first: (name, variables)."""
@@ -152,7 +166,11 @@ def _timer(core: Core, happened: inputs.TimerFired) -> None:
 
 
 def _quiesce(core: Core, happened: inputs.Quiesce) -> None:
-    session_end.begin(core, happened.reason)
+    session_end.begin(core, happened.reason, happened.limit)
+
+
+def _host_goes_down(core: Core, happened: inputs.HostGoesDown) -> None:
+    core.host_goes_down = happened.down
 
 
 _ProcessHandler = Callable[[Core, Instance, int, Any], None]
@@ -296,4 +314,5 @@ _HANDLERS: Dict[type, _Handler] = {
     inputs.SignalNotSent: _of_process(_not_signalled),
     inputs.TimerFired: _timer,
     inputs.Quiesce: _quiesce,
+    inputs.HostGoesDown: _host_goes_down,
 }

@@ -280,6 +280,16 @@ class TimerFired(NamedTuple):
 
 
 class Quiesce(NamedTuple):
-    """End the session: reason ``logout`` (EndSession) or ``shutdown`` (SIGTERM) (D160-D163)."""
+    """End the session: reason ``logout`` (EndSession), ``shutdown`` (SIGTERM) (D160-D163) or ``host`` (B219 step 5).
+
+    The last stops every instance within ``limit`` seconds, without a ``session-end`` event.
+    """
 
     reason: str
+    limit: float = 0.0
+
+
+class HostGoesDown(NamedTuple):
+    """The host goes down, or does not after all: nothing is respawned while it does (B219)."""
+
+    down: bool

@@ -483,7 +483,7 @@ def _main_ended(core: Core, instance: Instance, status: int) -> None:
         return
     definition = instance.definition
     abnormal = (status != 0 or (definition.respawn and not definition.task)) and status not in definition.normal_exit
-    if abnormal and definition.respawn and core.session_end is None:
+    if abnormal and definition.respawn and core.session_end is None and not core.host_goes_down:
         if _respawns_too_fast(core, instance):
             core.warn(f"{instance.display_name} respawning too fast, stopped")
             _clear(core, instance, MAIN)

@@ -66,6 +66,10 @@ class Registry:
             jobs.sort(key=_order)
         return jobs
 
+    def names_event(self, name: str) -> bool:
+        """Whether some condition names this event."""
+        return name in self._starts or name in self._stops
+
 
 def _order(job: JobClass) -> int:
     return job.order

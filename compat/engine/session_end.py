@@ -15,18 +15,27 @@ from .lifecycle import all_instances, request_stop
 
 _GRACE = 5
 _TICK = 1.0
+#: Containers are given ten seconds in all.
+_HOST_TICK = 0.25
 _KILL = 9
 
 
-def begin(core: Core, reason: str) -> None:
-    """D163; only the first request counts (D162)."""
+def begin(core: Core, reason: str, limit: float = 0.0) -> None:
+    """D163; only the first request counts (D162). The host's end has no event, and its limit is in seconds and may be cut (B219, B259)."""
     if core.session_end is not None:
+        if reason == core.session_end.reason == "host":
+            core.session_end.limit = min(core.session_end.limit, core.now - core.session_end.phase_began + limit)
         return
     core.info(f"Quiescing due to {reason} request")
     core.session_end = end = SessionEnd(reason, core.now)
-    event = core.queue_event("session-end", ("TYPE=" + reason,))
     end.timer = core.number()
-    core.out.append(SetTimer(end.timer, _TICK))
+    core.out.append(SetTimer(end.timer, _tick(end)))
+    if reason == "host":
+        _kill_phase(core, end)
+        end.limit = limit
+        finish_if_empty(core)
+        return
+    event = core.queue_event("session-end", ("TYPE=" + reason,))
     if reason == "logout" and _some_job_cares(core, event):
         _stop_all(core)
     else:
@@ -57,7 +66,7 @@ def tick(core: Core, timer: int) -> bool:
         _finish(core, end)
         return True
     end.timer = core.number()
-    core.out.append(SetTimer(end.timer, _TICK))
+    core.out.append(SetTimer(end.timer, _tick(end)))
     return True
 
 
@@ -71,6 +80,10 @@ def finish_if_empty(core: Core) -> None:
 def refuses_starts(core: Core) -> bool:
     """Whether the kill phase has begun (D169, beyond upstream)."""
     return core.session_end is not None and core.session_end.phase != "wait"
+
+
+def _tick(end: SessionEnd) -> float:
+    return _HOST_TICK if end.reason == "host" else _TICK
 
 
 def _some_job_cares(core: Core, event: Event) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import List, Optional, Protocol, Sequence, Tuple
 
 from ..parser.definition import JobDefinition
+from .condition_report import ConditionReport
 
 
 class Refused(Exception):
@@ -70,6 +71,9 @@ class EngineView(Protocol):
 
         Raises Refused: InvalidArgs (with the usage text) or UnknownInstance.
         """
+
+    def conditions(self, job: str) -> "List[ConditionReport]":
+        """How far the conditions of a registered job are met; none for a name that is not registered."""
 
     def list_env(self, job: Optional[str], instance: Optional[str]) -> Tuple[str, ...]:
         """The global table (job None) or an instance's (C88). Raises Refused (C81)."""

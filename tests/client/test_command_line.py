@@ -50,13 +50,13 @@ def complaint(program: str, text: str) -> Tuple[int, str, str]:
     (["initctl", "set-env"], "missing variable value"),
     (["initctl", "notify-dbus-address"], "missing D-Bus address"),
     (["initctl", "notify-cgroup-manager-address"], "missing address"),
-    *((["initctl", command], "missing job name") for command in ("start", "stop", "restart", "reload", "status", "usage")),
+    *((["initctl", command], "missing job name") for command in ("start", "stop", "restart", "reload", "status", "usage", "explain")),
 ])
 def test_c98_c104_mistakes_are_told_before_connecting(run: Run, words: "list[str]", text: str) -> None:
     assert run(*words) == complaint(words[0], text)
 
 
-@pytest.mark.parametrize("command", ["start", "stop", "restart", "reload", "status", "usage"])
+@pytest.mark.parametrize("command", ["start", "stop", "restart", "reload", "status", "usage", "explain"])
 def test_c110_the_job_alone_in_the_environment_is_not_enough(run: Run, monkeypatch: pytest.MonkeyPatch, command: str) -> None:
     monkeypatch.setenv("UPSTART_JOB", "svc")
     assert run(command) == complaint(command, "missing job name")
@@ -82,7 +82,8 @@ def test_c99_help_lists_every_command_once(run: Run) -> None:
     assert (status, err) == (0, "")
     lines = out.splitlines()
     assert [line.split()[0] for line in lines if re.match("^  [^ ]", line)] == [
-        "start", "stop", "restart", "reload", "status", "list", "emit", "get-env", "list-env", "reset-env", "set-env", "unset-env",
+        "start", "stop", "restart", "reload", "status", "list", "explain", "emit", "get-env", "list-env", "reset-env", "set-env",
+        "unset-env",
         "reload-configuration", "version", "log-priority", "show-config", "check-config", "usage", "notify-cgroup-manager-address",
         "notify-dbus-address", "notify-disk-writeable", "list-sessions", "help"]
     assert [line for line in lines if line and line[0] != " "] == [

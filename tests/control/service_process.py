@@ -15,7 +15,7 @@ import time
 from typing import Any, Dict, List, Optional, Tuple
 
 from compat.engine import actions, inputs
-from compat.parser.definition import JobDefinition
+from compat.parser.definition import JobDefinition, Match
 
 _ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 _numbers = itertools.count()
@@ -67,6 +67,39 @@ class FakeServices:
     def end_session(self) -> None:
         self.calls.append("end")
 
+    def event_source(self, job: str, stanza: str, operand: Match) -> str:
+        return f"source of {operand.event}"
+
+
+class FakeHost:
+    """Host mode as control sees it: keeps what it is told; a shutdown is done when ``finish_shutdown`` says so."""
+
+    kind, profile = "systemd", "ubuntu"
+
+    def __init__(self) -> None:
+        self.calls: List[Any] = []
+        self.known: Dict[str, str] = {}
+        self.waiting: List[Any] = []
+
+    def masked(self) -> List[str]:
+        return ["rc", "tty1"]
+
+    def fact(self, fact: Any) -> bool:
+        self.calls.append(fact)
+        news = self.known.get(fact.object) != fact.phase
+        self.known[fact.object] = fact.phase
+        return news
+
+    def facts(self) -> Dict[str, str]:
+        return self.known
+
+    def shut_down(self, level: str, extra: Any, only_first: bool, done: Any) -> None:
+        self.calls.append((level, tuple(extra), only_first))
+        self.waiting.append(done)
+
+    def shutdown_cancelled(self) -> None:
+        self.calls.append("cancelled")
+
 
 class Host:
     """The service's process; the methods without underscore are what a test can call."""
@@ -80,7 +113,8 @@ class Host:
         self._lines: List[Tuple[int, str]] = []
         self._engine = self._make_engine()
         self.services = FakeServices(options["user_mode"], options["pid1"], options["uid"])
-        self._control = Control(self._engine, self._feed, self.services, self._log, self.loop)
+        self.host = FakeHost() if options["host"] else None
+        self._control = Control(self._engine, self._feed, self.services, self._log, self.loop, self.host)
         self.loop.add_reader(stream.fileno(), self._serve)
 
     def _make_engine(self) -> Any:
@@ -143,6 +177,13 @@ class Host:
     def service_calls(self) -> List[str]:
         calls, self.services.calls = self.services.calls, []
         return calls
+
+    def host_calls(self) -> List[Any]:
+        calls, self.host.calls = self.host.calls, []
+        return calls
+
+    def finish_shutdown(self) -> None:
+        self.host.waiting.pop(0)()
 
     def fail_writing(self, number: int) -> None:
         self.services.write_error = number
@@ -226,10 +267,10 @@ class Service:
     """A running service; its methods are Host's."""
 
     def __init__(self, *, engine: bool = False, user_mode: bool = False, pid1: bool = False, uid: Optional[int] = None,
-                 environment: Optional[Dict[str, str]] = None, listen: bool = True) -> None:
+                 environment: Optional[Dict[str, str]] = None, listen: bool = True, host: bool = False) -> None:
         ours, theirs = socket.socketpair()
         self.stream = ours
-        options = {"engine": engine, "user_mode": user_mode, "pid1": pid1, "uid": os.getuid() if uid is None else uid}
+        options = {"engine": engine, "user_mode": user_mode, "pid1": pid1, "uid": os.getuid() if uid is None else uid, "host": host}
         self.process = subprocess.Popen(
             [sys.executable, "-m", "tests.control.service_process", str(theirs.fileno())],
             pass_fds=(theirs.fileno(),), cwd=_ROOT, env={**os.environ, **(environment or {})})

@@ -178,6 +178,14 @@ def test_a_daemon_that_is_pid_1_goes_on_without_the_socket(system: Launch, launc
     assert "Another daemon" not in second.errors
 
 
+def test_b199_explain_where_nobody_watches_the_host(system: Launch) -> None:
+    daemon = system({"web.conf": "start on filesystem or startup\nexec sleep 1000\n"}, ("--no-dbus",))
+    status, output, errors = initctl(daemon, "explain", "web")
+    assert (status, errors) == (0, "")
+    assert "      [ ] filesystem -- nothing on this host emits this event\n" in output
+    assert "      [ ] startup -- from boot, last " in output
+
+
 def test_b204_a_system_daemon_goes_on_after_a_crash(system: Launch) -> None:
     first = system({"j.conf": "start on startup\nconsole none\nexec sleep 1000\n"}, ("--no-dbus",))
     eventually(lambda: "j start/running" in initctl(first, "status", "j")[1])

@@ -1,0 +1,134 @@
+"""One running bridge: the connection to the daemon, and the session that fits the host (B194-B199, B205, B271)."""
+from __future__ import annotations
+
+import importlib
+import os
+import signal
+import sys
+import traceback
+from functools import partial
+from typing import Any, Callable, Optional, Sequence, Tuple
+
+from ...engine.actions import INFO, WARN
+from ...host.configuration import PATH, HostConfiguration, parse_configuration
+from ...host.detection import CONTAINER, NONE, SYSTEMD, container_type
+from ...loop import MainLoop
+from .aliases import Aliases
+from .boot import Settings
+from .container_session import ContainerSession
+from .daemon_link import DaemonLink, Greeting, Session
+from .described_host import described_host
+from .event_sources import EventSources, Host
+from .explanation import Complaints
+from .fact import Fact
+from .judged_session import JudgedSession
+from .mappings import Mappings
+from .runlevels import boot_level
+from .systemd_session import SystemdSession
+from .unit_files import UnitFiles
+
+_NAME = "upstart-host-bridge"
+_INITTAB = "/etc/inittab"
+
+
+class Bridge:
+    """``priority``: what is less important is not printed. ``child``: a lost connection is the end. ``replay``: see B205."""
+
+    def __init__(self, priority: int, replay: bool = False, child: bool = False, configuration: str = PATH) -> None:
+        self._priority = priority
+        self._replay = replay
+        self._path = configuration
+        self._loop = MainLoop(_on_error)
+        self._glib: Any = importlib.import_module("dbus.mainloop.glib").DBusGMainLoop()
+        self._configuration = read_configuration(configuration)
+        self._stamp = _stamp(configuration)
+        self._complaints = Complaints()
+        self._link = DaemonLink(self._loop, self._glib, self._begin, self._warn, self._loop.quit if child else None)
+
+    def run(self) -> int:
+        """Work until SIGTERM or SIGINT; the exit status."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            self._loop.add_signal(number, self._loop.quit)
+        self._link.connect()
+        self._loop.run()
+        self._link.close()
+        return 0
+
+    def _begin(self, greeting: Greeting) -> Session:
+        profile = greeting.profile
+        known = {} if self._replay else greeting.known
+        level = _level_chooser(self._configuration, profile)
+        mappings = Mappings(self._configuration.mappings)
+        container = container_type(os.environ) or ("unknown" if greeting.kind == CONTAINER else "")
+        settings = Settings(profile, level, container, greeting.kind == NONE)
+        tell, settled = (self._repeat, self._loop.quit) if self._replay else (self._tell, lambda: None)
+        session: Session
+        if greeting.kind == SYSTEMD:
+            aliases = Aliases((*self._configuration.aliases, *mappings.aliases()))
+            session = SystemdSession(settings, known, self._link, mappings, aliases, tell, self._loop, self._glib, self._log, settled)
+        else:
+            session = ContainerSession(settings, known, self._link.wanted, mappings, tell, self._loop, self._warn, settled)
+        host = described_host(greeting.kind, profile, self._configuration, UnitFiles().exists)
+        return JudgedSession(session, partial(self._judge, host))
+
+    def _judge(self, host: Host) -> None:
+        """Classes came or went. Say which operands nobody on this host meets, each once (B199)."""
+        if _stamp(self._path) != self._stamp:
+            # Classes are made anew by a reload, and that is for host.conf too (B271). What was told is in the table.
+            self._stamp = _stamp(self._path)
+            self._configuration = read_configuration(self._path)
+            self._link.connect_again()
+            return
+        sources = EventSources(host, self._link.jobs)
+        for text in self._link.texts.values():
+            for line in self._complaints.about(text, sources):
+                self._warn(line)
+
+    def _repeat(self, facts: Sequence[Fact]) -> None:
+        """B205: the events alone, for the daemon knows the facts."""
+        for fact in facts:
+            for each in fact.events:
+                self._link.emit(each.name, (*each.env, "HOST_REPLAY=1"))
+
+    def _tell(self, facts: Sequence[Fact]) -> None:
+        for fact in facts:
+            self._log(INFO, f"{fact.object} {fact.phase}: {' '.join(each.name for each in fact.events)}")
+        self._link.tell(facts)
+
+    def _warn(self, text: str) -> None:
+        self._log(WARN, text)
+
+    def _log(self, priority: int, text: str) -> None:
+        if priority >= self._priority:
+            print(f"{_NAME}: {text}", file=sys.stderr, flush=True)
+
+
+def _level_chooser(configuration: HostConfiguration, profile: str) -> Callable[[bool], str]:
+    try:
+        with open(_INITTAB, encoding="utf-8", errors="replace") as file:
+            inittab = file.read()
+    except OSError:
+        inittab = ""
+    return lambda graphical: boot_level(configuration.runlevel, inittab, profile, graphical)
+
+
+def read_configuration(path: str) -> HostConfiguration:
+    """The daemon warns of what makes no sense in it."""
+    try:
+        with open(path, encoding="utf-8", errors="replace") as file:
+            return parse_configuration(file.read(), path)[0]
+    except OSError:
+        return HostConfiguration(path)
+
+
+def _stamp(path: str) -> Optional[Tuple[int, int, int]]:
+    try:
+        status = os.stat(path)
+    except OSError:
+        return None
+    return status.st_ino, status.st_size, status.st_mtime_ns
+
+
+def _on_error(what: str, error: BaseException) -> None:
+    lines = traceback.format_exception(type(error), error, error.__traceback__)
+    print(f"{_NAME}: internal error in {what}: " + " | ".join("".join(lines).split("\n")), file=sys.stderr, flush=True)

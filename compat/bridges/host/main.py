@@ -1,0 +1,68 @@
+"""The program ``upstart-host-bridge``: watches the host and tells the daemon (B194-B199, B205, B218).
+
+    upstart-host-bridge                what upstart-host-bridge.service runs
+    upstart-host-bridge --explain      where the events come from that jobs wait for
+    upstart-host-bridge --shutdown     what upstart-shutdown.service runs when it is stopped
+
+The kind of host and the profile are the daemon's; it says them when the bridge connects. Each use loads only the modules that
+it needs: a host that goes down waits for the third.
+"""
+from __future__ import annotations
+
+import os
+import sys
+from typing import List, Optional, Sequence
+
+from ... import UPSTART_VERSION
+
+_NAME = "upstart-host-bridge"
+_HELP = f"""\
+Usage: {_NAME} [OPTION]...
+   or: {_NAME} --explain [FILE]...
+Tell the daemon of upstart-compat what happens on this host.
+
+Options:
+      --child                 end when the connection to the daemon is lost: it starts another
+      --explain               say who emits what the conditions of jobs wait for: of those that are loaded, or of files
+      --replay                emit the events of everything that is up once more, with HOST_REPLAY=1, and exit
+      --shutdown              take the steps of a shutdown if the host goes down, and wait for them
+  -q, --quiet                 show errors only
+  -v, --verbose               show what is told
+      --help                  show this help and exit
+      --version               show the version and exit
+"""
+_FLAGS = ("--child", "--explain", "--replay", "--shutdown", "--quiet", "-q", "--verbose", "-v")
+
+
+def main(arguments: Optional[Sequence[str]] = None) -> int:
+    """The command ``upstart-host-bridge``; its exit status."""
+    flags: List[str] = []
+    for word in sys.argv[1:] if arguments is None else arguments:
+        if word in ("--help", "--version"):
+            print(_HELP if word == "--help" else f"{_NAME} (upstart {UPSTART_VERSION})", end="" if word == "--help" else "\n")
+            return 0
+        if word.startswith("-") and word not in _FLAGS:
+            print(f"{_NAME}: invalid option: {word}\nTry `{_NAME} --help' for more information.", file=sys.stderr)
+            return 1
+        flags.append(word)
+    files = [word for word in flags if not word.startswith("-")]
+    if os.getuid() and not ("--explain" in flags and files):
+        print(f"{_NAME}: Need to be root", file=sys.stderr)
+        return 1
+    if "--shutdown" in flags:
+        from .shutdown_command import shut_down
+        return shut_down()
+    from ...engine.actions import ERROR, INFO, WARN
+    from ...host.configuration import PATH
+    from .bridge import Bridge, read_configuration
+    if "--explain" in flags:
+        from .explain_command import explain_files, explain_loaded
+        return explain_files(files, read_configuration(PATH)) if files else explain_loaded(read_configuration(PATH))
+    priority = WARN
+    for word in flags:
+        priority = {"-q": ERROR, "--quiet": ERROR, "-v": INFO, "--verbose": INFO}.get(word, priority)
+    return Bridge(priority, "--replay" in flags, "--child" in flags).run()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

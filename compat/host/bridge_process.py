@@ -1,0 +1,95 @@
+"""Runs the host bridge as a child of the daemon, where no service manager does (B257).
+
+It is a process like any other: should it end, it is started again, at once at first and then after growing pauses.
+What it had told is in the fact table, so nothing is repeated. Jobs are not affected (B274).
+"""
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from typing import Callable, Mapping, Optional, Protocol
+
+from ..engine.actions import DEBUG, WARN
+from .known_facts import Cancellable
+
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 30.0
+#: Having lived so long, it is started again without a pause to speak of.
+_WELL = 60.0
+
+
+class Loop(Protocol):
+    """What is asked of the main loop."""
+
+    def later(self, seconds: float, callback: Callable[[], None]) -> Cancellable:
+        """Call back once, so many seconds from now."""
+
+    def add_reader(self, fd: int, callback: Callable[[], None]) -> None:
+        """Call back when the descriptor is readable."""
+
+    def remove_reader(self, fd: int) -> None:
+        """Do not any more."""
+
+    def quit(self) -> None:
+        """End the daemon."""
+
+
+class BridgeProcess:
+    """``environment`` of the child."""
+
+    def __init__(self, environment: Mapping[str, str], loop: Loop, log: Callable[[int, str], None]) -> None:
+        self._command = [sys.executable, "-m", "compat.bridges.host", "--child"]
+        self._environment = dict(environment)
+        self._loop = loop
+        self._log = log
+        self._child: Optional[subprocess.Popen[bytes]] = None
+        self._fd = -1
+        self._began = 0.0
+        self._pause = _FIRST_PAUSE
+        self._retry: Optional[Cancellable] = None
+
+    def start(self) -> None:
+        """Start it, now."""
+        self._retry = None
+        self._began = time.monotonic()
+        try:
+            self._child = subprocess.Popen(self._command, stdin=subprocess.DEVNULL, env=self._environment, cwd="/", start_new_session=True)
+            self._fd = os.pidfd_open(self._child.pid)
+        except OSError as error:
+            self._log(WARN, f"Unable to start the host bridge: {error.strerror}")
+            self._again()
+            return
+        self._log(DEBUG, f"host bridge process ({self._child.pid})")
+        self._loop.add_reader(self._fd, self._ended)
+
+    def stop(self) -> None:
+        """End it for good."""
+        if self._retry is not None:
+            self._retry.cancel()
+        if self._child is not None and self._fd >= 0:
+            self._forget()
+            try:
+                self._child.send_signal(signal.SIGTERM)
+            except OSError:
+                pass
+
+    def _ended(self) -> None:
+        self._forget()
+        assert self._child is not None
+        # The daemon reaps every child, so the status may be gone.
+        self._child.poll()
+        self._log(WARN, "The host bridge has ended, starting it again")
+        if time.monotonic() - self._began > _WELL:
+            self._pause = _FIRST_PAUSE
+        self._again()
+
+    def _again(self) -> None:
+        self._retry = self._loop.later(self._pause, self.start)
+        self._pause = min(self._pause * 2, _LONGEST_PAUSE)
+
+    def _forget(self) -> None:
+        self._loop.remove_reader(self._fd)
+        os.close(self._fd)
+        self._fd = -1

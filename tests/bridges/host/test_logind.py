@@ -1,0 +1,249 @@
+"""logind's delay lock: the decisions, and D-Bus with a made-up logind on a real bus (B221, B268)."""
+from __future__ import annotations
+
+import importlib
+import os
+import pathlib
+import tempfile
+from typing import Any, Callable, List
+
+import _dbus_bindings as bindings
+
+from compat.bridges.host.logind import DelayLock
+from compat.bridges.host.logind_source import LogindSource
+from compat.loop import MainLoop
+from tests.control.client import ALLOW_ALL, BusDaemon
+from tests.daemon.test_loop import in_a_process
+
+LOGIN, PATH = "org.freedesktop.login1", "/org/freedesktop/login1"
+
+
+class Timer:
+    def __init__(self, seconds: float, callback: Callable[[], None]) -> None:
+        self.seconds, self.callback = seconds, callback
+        self.cancelled = False
+
+    def cancel(self) -> None:
+        self.cancelled = True
+
+
+class Everything:
+    """Logind, daemon and clock of a DelayLock: keeps what they are asked."""
+
+    def __init__(self) -> None:
+        self.calls: List[str] = []
+        self.timers: List[Timer] = []
+        self.done: Callable[[], None] = lambda: None
+        self.lock = DelayLock(self, self, self.later)
+
+    def take_lock(self) -> None:
+        self.calls.append("take")
+
+    def release_lock(self) -> None:
+        self.calls.append("release")
+
+    def take_first_step_down(self, level: str, extra: "tuple[str, ...]", done: Callable[[], None]) -> None:
+        self.calls.append(" ".join(("down", level, *extra)))
+        self.done = done
+
+    def cancel_way_down(self) -> None:
+        self.calls.append("cancel")
+
+    def later(self, seconds: float, callback: Callable[[], None]) -> Timer:
+        self.timers.append(Timer(seconds, callback))
+        return self.timers[-1]
+
+    def take(self) -> List[str]:
+        calls, self.calls = self.calls, []
+        return calls
+
+
+def test_b221_no_lock_without_a_condition_that_needs_it() -> None:
+    all_ = Everything()
+    all_.lock.wanted(False)
+    all_.lock.prepare(True, "reboot", 5.0)
+    assert all_.take() == []
+
+
+def test_b221_the_first_step_early_and_the_lock_back_when_it_is_taken() -> None:
+    all_ = Everything()
+    all_.lock.wanted(True)
+    all_.lock.prepare(True, "poweroff", 5.0)
+    assert all_.take() == ["take", "down 0 INIT_HALT=POWEROFF"]
+    assert all_.timers[0].seconds == 4.5
+    all_.done()
+    assert all_.take() == ["release"] and all_.timers[0].cancelled
+
+
+def test_b221_half_a_second_before_logind_gives_up() -> None:
+    all_ = Everything()
+    all_.lock.wanted(True)
+    all_.lock.prepare(True, "reboot", 5.0)
+    all_.take()
+    all_.timers[0].callback()
+    assert all_.take() == ["release"]
+
+
+def test_b221_cancelled() -> None:
+    all_ = Everything()
+    all_.lock.wanted(True)
+    all_.lock.prepare(True, "reboot", 5.0)
+    all_.done()
+    all_.take()
+    all_.lock.prepare(False, "", 5.0)
+    assert all_.take() == ["release", "cancel", "take"]
+    all_.lock.prepare(False, "", 5.0)
+    assert all_.take() == []
+
+
+def test_b221_a_kind_that_is_not_told_is_left_to_the_shutdown_unit() -> None:
+    all_ = Everything()
+    all_.lock.wanted(True)
+    all_.lock.prepare(True, "", 5.0)
+    all_.lock.prepare(False, "", 5.0)
+    assert all_.take() == ["take", "release", "release", "take"]
+
+
+class FakeLogind:
+    """On the bus at ``address``, in the loop of the test."""
+
+    def __init__(self, address: str, glib: Any, kind: str) -> None:
+        self.inhibited: List[Any] = []
+        self._kind = kind
+        self.connection = bindings.Connection(address, glib)
+        self.connection.set_exit_on_disconnect(False)
+        self.connection.add_message_filter(self._heard)
+        hello = self._bus("Hello", "")
+        self.connection.set_unique_name(str(hello.get_args_list()[0]))
+        self._bus("RequestName", "su", LOGIN, 0)
+
+    def _bus(self, member: str, signature: str, *arguments: Any) -> Any:
+        message = bindings.MethodCallMessage("org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus", member)
+        if signature:
+            message.append(*arguments, signature=signature)
+        return self.connection.send_message_with_reply_and_block(message, 20.0)
+
+    def _heard(self, connection: Any, message: Any) -> int:
+        if not isinstance(message, bindings.MethodCallMessage):
+            return int(bindings.HANDLER_RESULT_NOT_YET_HANDLED)
+        reply = bindings.MethodReturnMessage(message)
+        member, arguments = message.get_member(), message.get_args_list()
+        if member == "Inhibit":
+            read, write = os.pipe()
+            self.inhibited.append((list(map(str, arguments)), read))
+            reply.append(bindings.UnixFd(write), signature="h")
+            os.close(write)
+        elif member == "GetAll":
+            text = {key: bindings.String(value, variant_level=1)
+                    for key, value in (("Class", "user"), ("Type", "wayland"), ("Name", "eva"), ("Service", "gdm-password"))}
+            reply.append(text, signature="a{sv}")
+        elif arguments[1] == "InhibitDelayMaxUSec":
+            reply.append(bindings.UInt64(5000000, variant_level=1), signature="v")
+        else:
+            reply.append(bindings.Struct((self._kind, bindings.UInt64(0)), signature="st", variant_level=1), signature="v")
+        self.connection.send_message(reply)
+        return int(bindings.HANDLER_RESULT_HANDLED)
+
+    def say(self, member: str, signature: str, *arguments: Any) -> None:
+        message = bindings.SignalMessage(PATH, LOGIN + ".Manager", member)
+        message.append(*arguments, signature=signature)
+        self.connection.send_message(message)
+
+    def held(self, number: int) -> bool:
+        """Whether the lock of that number is still held."""
+        os.set_blocking(self.inhibited[number][1], False)
+        try:
+            return os.read(self.inhibited[number][1], 1) != b""
+        except BlockingIOError:
+            return True
+
+
+class Scene:
+    """A bus, a logind and a source that hears it."""
+
+    def __init__(self, kind: str = "") -> None:
+        self.told: List[Any] = []
+        self.errors: List[Any] = []
+        directory = pathlib.Path(tempfile.mkdtemp())
+        self.bus = BusDaemon(directory, "session", ALLOW_ALL, f"unix:abstract=/compat-test/{os.getpid()}/{directory.name}")
+        self.loop = MainLoop(lambda what, error: self.errors.append(error))
+        self.glib = importlib.import_module("dbus.mainloop.glib").DBusGMainLoop()
+        self.logind = FakeLogind(self.bus.address, self.glib, kind)
+        self.source = LogindSource(self.loop, self.glib, lambda *prepared: self.told.append(prepared), lambda: self.told.append("lost"),
+                                   lambda *session: self.told.append(session), self.bus.address)
+
+    def until(self, condition: Callable[[], object]) -> None:
+        def look() -> None:
+            if condition():
+                self.loop.quit()
+            else:
+                self.loop.later(0.002, look)
+
+        self.loop._quit = False
+        look()
+        if not self.loop._quit:
+            self.loop.run()
+        assert not self.errors, self.errors
+
+    def close(self) -> None:
+        self.source.close()
+        self.logind.connection.close()
+        self.bus.stop()
+
+
+@in_a_process
+def test_b221_the_lock_on_the_bus() -> None:
+    scene = Scene()
+    scene.source.take_lock()
+    scene.until(lambda: scene.logind.inhibited)
+    assert scene.logind.inhibited[0][0] == ["shutdown", "upstart-compat", "Stopping Upstart jobs", "delay"]
+    scene.until(lambda: scene.source._lock_fd >= 0)
+    assert scene.logind.held(0)
+    scene.source.release_lock()
+    assert not scene.logind.held(0)
+    scene.close()
+
+
+@in_a_process
+def test_b221_announcements_with_and_without_a_kind() -> None:
+    scene = Scene()
+    scene.until(lambda: scene.source._ready)
+    scene.logind.say("PrepareForShutdownWithMetadata", "ba{sv}", True, {"type": bindings.String("reboot", variant_level=1)})
+    scene.logind.say("PrepareForShutdown", "b", True)
+    scene.until(lambda: scene.told)
+    scene.logind.say("PrepareForShutdownWithMetadata", "ba{sv}", False, {"type": bindings.String("reboot", variant_level=1)})
+    scene.logind.say("PrepareForShutdown", "b", False)
+    scene.until(lambda: len(scene.told) > 1)
+    scene.logind.say("PrepareForShutdown", "b", True)
+    scene.until(lambda: len(scene.told) > 2)
+    assert scene.told == [(True, "reboot", 5.0), (False, "", 5.0), (True, "", 5.0)]
+    scene.close()
+    scene = Scene("dry-poweroff")
+    scene.until(lambda: scene.source._ready)
+    scene.logind.say("PrepareForShutdown", "b", True)
+    scene.until(lambda: scene.told)
+    assert scene.told == [(True, "dry-poweroff", 5.0)]
+    scene.close()
+
+
+@in_a_process
+def test_b268_a_new_desktop() -> None:
+    scene = Scene()
+    scene.until(lambda: scene.source._ready)
+    scene.logind.say("SessionNew", "so", "1", bindings.ObjectPath(PATH + "/session/_31"))
+    scene.until(lambda: scene.told)
+    assert scene.told == [("eva", "gdm")]
+    scene.close()
+
+
+@in_a_process
+def test_b221_a_logind_that_comes_again_is_asked_again() -> None:
+    scene = Scene()
+    scene.source.take_lock()
+    scene.until(lambda: scene.source._lock_fd >= 0)
+    scene.logind.connection.close()
+    scene.until(lambda: "lost" in scene.told)
+    assert scene.source._lock_fd < 0
+    scene.logind = FakeLogind(scene.bus.address, scene.glib, "")
+    scene.until(lambda: scene.logind.inhibited and scene.source._lock_fd >= 0)
+    scene.close()
