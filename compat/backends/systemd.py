@@ -25,6 +25,7 @@ from .systemd_connection import SystemdConnection, SystemdError
 from .transient_scopes import TransientScopes
 from .transient_services import TransientServices
 from .transient_units import TransientUnits
+from .unit_names import SLICE
 
 #: Seconds between attempts to reach a systemd that does not answer, and how many of them a start waits for.
 _RECONNECT_SECONDS, _MOST_RECONNECTS = 0.2, 25
@@ -63,13 +64,18 @@ class SystemdBackend:
     def connect(self) -> None:
         """Make the connection. Raises SystemdError."""
         self._connection.open()
-        try:
-            upstart_slice.provide()
-        except OSError as error:
-            self._units.once(WARN, f"Failed to write {error.filename}: {error.strerror}")
+        self._provide_slice()
         self._descriptor = self._connection.fileno()
         self._setup.watch(self._descriptor, self._connection.dispatch)
         self._units.dispatch_later()
+
+    def _provide_slice(self) -> None:
+        try:
+            if upstart_slice.provide() and self._connection.run_of(SLICE) is not None:
+                # Something is in it already, and it is not as it should be.
+                self._connection.call(b"Reload")
+        except (OSError, SystemdError) as error:
+            self._units.once(WARN, f"Failed to provide {SLICE}: {error}")
 
     def _dispatch_connections(self) -> None:
         self._connection.dispatch()
