@@ -109,7 +109,7 @@ def test_b203_b204_a_daemon_that_is_killed_comes_again_and_repeats_nothing(start
     container = start({"web": WEB, "once": "start on startup or runlevel\ntask\nexec echo once",
                        "m": "start on mounted MOUNTPOINT=/mnt\ntask\nexec env"}, supervised=loop)
     container.wait_status("web", "web start/running")
-    before = container.events()
+    before, web = container.events(), container.status("web")
     first = container.pid_of("compat.daemon")
     container.run("kill", "-9", str(first))
     eventually(lambda: container.pid_of("compat.daemon") not in (0, first) and container.status("web"))
@@ -117,6 +117,7 @@ def test_b203_b204_a_daemon_that_is_killed_comes_again_and_repeats_nothing(start
     container.wait_log("m", "MOUNTPOINT=/mnt")
     after = [each for each in container.events()[len(before):] if each not in ("starting", "started", "stopping", "stopped")]
     assert after == ["mounted"]
+    assert container.status("web") == web, "the same process"
     assert container.log("once").count("once") == 2
 
 
