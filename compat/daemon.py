@@ -44,6 +44,9 @@ from .journal import boot
 from .journal.journal import Journal
 from .journal.journal_file import JournalFile
 from .journal.journal_file import paths as journal_paths
+from .journal.strays import recovered
+from .links import CLIENT
+from .links import main as links
 from .log import PRIORITY_NAMES, Log
 from .loop import MainLoop
 from .notify import Notifier, take_private
@@ -53,6 +56,8 @@ from .supervisor import Supervisor
 _PR_SET_CHILD_SUBREAPER = 36
 #: What PID 1 under Upstart has, and so what every system job expects (D40, X18).
 _SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/bin:/usr/sbin:/sbin:/bin"
+#: Where a package keeps the client under all its names. Jobs call ``stop`` in pre-start, and a host may have no such name.
+_COMMANDS = "/usr/lib/upstart-compat/bin"
 _STATE_DIRECTORY = "/run/upstart-compat"
 _UNREAD_LOG_RETRY = 0.2
 #: Turns in a row that leave events over, before each is followed by a pause of so many seconds. No boot
@@ -80,7 +85,7 @@ class Daemon:
         self._full_turns = 0
         self._loop = MainLoop(self._on_error)
         if self._system_mode:
-            self._environment["PATH"] = _SYSTEM_PATH
+            self._environment["PATH"] = f"{_SYSTEM_PATH}:{_COMMANDS}" if os.path.isdir(_COMMANDS) else _SYSTEM_PATH
             self._environment.setdefault("TERM", "linux")
         nofile = _raise_descriptor_limit()
         address = session_address(self.uid, os.getpid()) if self.user_mode else SYSTEM_ADDRESS
@@ -200,6 +205,11 @@ class Daemon:
         self._supervisor.record = journal.commit
         if restore is not None:
             self._supervisor.feed(restore)
+        lost = recovered(self._backend.strays(), self._engine, self.log)
+        if lost is not None:
+            # There was a daemon in this boot, whatever has become of its journal.
+            journal.started = True
+            self._supervisor.feed(lost)
         if self._store is not None:
             self._store.forget_the_rest()
 
@@ -457,8 +467,12 @@ def _raise_descriptor_limit() -> Tuple[int, int]:
 def main(arguments: Optional[Sequence[str]] = None) -> int:
     """The command ``upstart-compat``; returns its exit status."""
     _open_standard_descriptors()
+    if arguments is None:
+        arguments = sys.argv[1:]
+    if list(arguments[:1]) == ["links"]:
+        return links(arguments[1:], os.path.join(os.path.dirname(os.path.realpath(sys.argv[0])), CLIENT))
     try:
-        options = parse(sys.argv[1:] if arguments is None else arguments)
+        options = parse(arguments)
     except UsageError as error:
         print(error.text, end="", file=sys.stderr)
         return 1

@@ -29,6 +29,16 @@ def start_time(pid: int) -> Optional[bytes]:
     return fields[19] if len(fields) > 19 and fields[0] not in (b"Z", b"X") else None
 
 
+def environment_of(pid: int) -> List[str]:
+    """The environment that its program was started with, as far as it has not written over it; empty if there is none."""
+    try:
+        with open(f"/proc/{pid}/environ", "rb", buffering=0) as file:
+            entries = file.read(1 << 20).split(b"\0")
+    except OSError:
+        return []
+    return [os.fsdecode(entry) for entry in entries if b"=" in entry]
+
+
 def is_stopped(pid: int) -> bool:
     """Whether a signal has stopped it."""
     return _status(pid)[:1] == [b"T"]

@@ -12,7 +12,7 @@ from __future__ import annotations
 import errno
 import os
 from functools import partial
-from typing import Any, Callable, Dict, NamedTuple, Optional, Sequence
+from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence
 
 from ..engine.actions import WARN, AdoptProcess, DetachTrace, SignalProcess, SpawnProcess
 from ..engine.inputs import (
@@ -32,7 +32,7 @@ from .descriptor_store import DescriptorStore
 from .exit_trace import ExitTrace
 from .identity import Identity
 from .launch_server import LaunchServer
-from .protocol import Feed, Later, Log, ProcessDefaults
+from .protocol import Feed, Later, Log, ProcessDefaults, Stray
 from .tracee import TraceeTable
 
 #: Attempts to start a process: so many at once, then one a second, so many in all (X33).
@@ -236,6 +236,10 @@ class NativeBackend:
         self._processes.pop(process.spawn, None)
         if self._by_pid.get(process.pid) is process:
             del self._by_pid[process.pid]
+
+    def strays(self) -> List[Stray]:
+        """None: nothing but the record tells them from other processes (protocol.Backend.strays)."""
+        return []
 
     # -- signals ---------------------------------------------------------------------------------------------
 

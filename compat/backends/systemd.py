@@ -20,7 +20,7 @@ from .child_setup import Process, display_name
 from .descriptor_store import DescriptorStore
 from .native import LAUNCHER, NativeBackend
 from .placement import NATIVE, SCOPE, SERVICE, Placement, placement
-from .protocol import Feed, Later, Log, ProcessDefaults
+from .protocol import Feed, Later, Log, ProcessDefaults, Stray
 from .systemd_connection import SystemdConnection, SystemdError
 from .transient_scopes import TransientScopes
 from .transient_services import TransientServices
@@ -165,6 +165,24 @@ class SystemdBackend:
     def handle(self, spawn: int) -> Optional[Dict[str, Any]]:
         """What finds it again (protocol.Backend.handle)."""
         return self._services.handle(spawn) if spawn in self._services else self._native.handle(spawn)
+
+    def strays(self) -> List[Stray]:
+        """Those in services of ours (protocol.Backend.strays); services whose process has ended are let go."""
+        try:
+            units = self._connection.units("upstart-*.service")
+        except SystemdError as error:
+            self._log(WARN, f"Failed to ask systemd for the services of jobs: {error}")
+            return []
+        found = []
+        for unit in units:
+            if unit in self._services.in_use():
+                continue
+            stray = self._services.stray(unit)
+            if stray is not None:
+                found.append(stray)
+            else:
+                self._units.release(unit)
+        return found
 
     # -- signals --------------------------------------------------------------------------------------------------------
 

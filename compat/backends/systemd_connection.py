@@ -228,6 +228,12 @@ class SystemdConnection:
         code, status = (0, 0) if pid else (about_service(b"ExecMainCode", b"i"), about_service(b"ExecMainStatus", b"i"))
         return Run(invocation, state, sub_state, pid, code, status)
 
+    def units(self, pattern: str) -> List[str]:
+        """Names of the loaded units that match. Raises SystemdError."""
+        arguments = self._dbuslib.apply_signature(b"asas", [[], [pattern.encode("ascii")]])
+        rows = self._raw(_NAME, _PATH, _MANAGER, b"ListUnitsByPatterns", arguments) or []
+        return [row[0].decode("ascii", "replace") for row in rows]
+
     def service_result(self, unit: str) -> str:
         """Why a service is not running. Raises SystemdError."""
         return bytes(self._property(self.path(unit), _SERVICE, b"Result", b"s")).decode("ascii", "replace")

@@ -35,15 +35,16 @@ from ..engine.inputs import (
     SignalNotSent,
     StopFromOutside,
 )
+from ..parser.definition import MAIN, PROCESS_NAMES
 from . import main_pid, signal_delivery
 from .child_setup import ChildSetup, Process
-from .identity import Identity, start_time
-from .protocol import Feed, Later, Log, ProcessDefaults
+from .identity import Identity, environment_of, start_time
+from .protocol import Feed, Later, Log, ProcessDefaults, Stray
 from .systemd_connection import Run, SystemdConnection, SystemdError
 from .tracee import TraceeTable
 from .transient_scopes import Without
 from .transient_units import TransientUnits
-from .unit_names import is_in_unit
+from .unit_names import base_name, is_in_unit
 from .unit_properties import service_properties, unit_description
 
 _SERVICE_INTERFACE, _UNIT_INTERFACE = b"org.freedesktop.systemd1.Service", b"org.freedesktop.systemd1.Unit"
@@ -406,6 +407,27 @@ class TransientServices:
         except OSError:
             return False
         return True
+
+    def stray(self, unit: str) -> Optional[Stray]:
+        """The process that runs in a unit, if it says itself which job it is of, and the unit's name agrees."""
+        try:
+            found = self._connection.run_of(unit)
+        except SystemdError:
+            return None
+        finally:
+            self._units.dispatch_later()
+        if found is None or not found.pid:
+            return None
+        environment = environment_of(found.pid)
+        table = dict(entry.partition("=")[::2] for entry in environment)
+        job, instance = table.pop("UPSTART_JOB", ""), table.pop("UPSTART_INSTANCE", "")
+        base, name = base_name(job, instance, PROCESS_NAMES[MAIN]), unit[:-len(".service")]
+        if not job or not (name == base or name.startswith(base + "-") and name[len(base) + 1:].isdigit()):
+            self._log(WARN, f"{unit} runs (process {found.pid}), but for no job that is known")
+            return None
+        started = (start_time(found.pid) or b"").decode("ascii")
+        handle = {"unit": unit, "invocation": found.invocation, "started": started, "executed": True, "forks": 0}
+        return Stray(job, instance, found.pid, tuple(f"{key}={value}" for key, value in table.items()), handle)
 
     def handle(self, spawn: int) -> Optional[Dict[str, Any]]:
         """What finds it again (protocol.Backend.handle)."""

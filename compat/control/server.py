@@ -53,7 +53,7 @@ class PrivateServer:
         """Open the socket; whether that worked. Failure is a warning (C4)."""
         outer = self
 
-        class Listener(Server):  # type: ignore[misc]
+        class Listener(Server):
             # The method that dbus-python calls for each accepted connection.
             def _on_new_connection(self, connection: Any) -> None:
                 outer._accepted(connection)

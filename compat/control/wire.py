@@ -13,8 +13,6 @@ from typing import Any
 _bindings: Any = importlib.import_module("_dbus_bindings")
 _exceptions: Any = importlib.import_module("dbus.exceptions")
 
-Connection: Any = _bindings.Connection
-Server: Any = _bindings._Server
 MethodCall: Any = _bindings.MethodCallMessage
 MethodReturn: Any = _bindings.MethodReturnMessage
 ErrorMessage: Any = _bindings.ErrorMessage
@@ -23,6 +21,19 @@ String: Any = _bindings.String
 Array: Any = _bindings.Array
 DBusException: Any = _exceptions.DBusException
 validate_error_name: Any = _bindings.validate_error_name
+
+
+# Classes of our own, because instances of dbus-python's base classes corrupt memory on Python 3.13 with dbus-python
+# 1.4.0: these ask for weak references without being known to the garbage collector.
+
+
+class Connection(_bindings.Connection):  # type: ignore[misc]
+    """A connection to a bus or to a peer."""
+
+
+class Server(_bindings._Server):  # type: ignore[misc]
+    """A private socket."""
+
 
 HANDLED: int = _bindings.HANDLER_RESULT_HANDLED
 NOT_YET_HANDLED: int = _bindings.HANDLER_RESULT_NOT_YET_HANDLED
