@@ -54,8 +54,8 @@ class SystemdHost:
         texts: Dict[str, str] = {"upstart-compat.service": _DAEMON.format(python=sys.executable, conf=self.conf, logs=self.logs, root=ROOT)}
         for name in ("upstart-host-bridge.service", "upstart-shutdown.service"):
             text = (_PACKAGED / name).read_text()
-            texts[name] = text.replace("/usr/lib/upstart-compat/bin/upstart-host-bridge", f"{sys.executable} -m compat.bridges.host").replace(
-                "[Service]\n", f"[Service]\nEnvironment=PYTHONPATH={ROOT}\nWorkingDirectory=/\n")
+            text = text.replace("/usr/lib/upstart-compat/bin/upstart-host-bridge", f"{sys.executable} -m compat.bridges.host")
+            texts[name] = text.replace("[Service]\n", f"[Service]\nEnvironment=PYTHONPATH={ROOT}\nWorkingDirectory=/\n")
         texts.update(units or {})
         binds: List[str] = []
         for name, text in texts.items():
