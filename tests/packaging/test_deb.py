@@ -91,6 +91,7 @@ def test_b207_the_life_of_the_package(package: pathlib.Path, tmp_path: pathlib.P
 
         # The events of this boot have been (B237).
         box.run("systemctl enable --now upstart-compat && initctl start web")
+        assert box.run("systemctl is-active upstart-compat upstart-host-bridge upstart-shutdown") == "active\n" * 3
         pid = pid_of(box.run("initctl status web"))
         box.run("upstart-compat links --enable --sbin")
         assert box.run("/sbin/status web && /sbin/initctl status web && status web") == f"web start/running, process {pid}\n" * 3
