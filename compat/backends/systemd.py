@@ -25,7 +25,7 @@ from .systemd_connection import SystemdConnection, SystemdError
 from .transient_scopes import TransientScopes
 from .transient_services import TransientServices
 from .transient_units import TransientUnits
-from .unit_names import SLICE
+from .unit_names import OF_THE_PROGRAM, SLICE
 
 #: Seconds between attempts to reach a systemd that does not answer, and how many of them a start waits for.
 _RECONNECT_SECONDS, _MOST_RECONNECTS = 0.2, 25
@@ -181,7 +181,7 @@ class SystemdBackend:
             return []
         found = []
         for unit in units:
-            if unit in self._services.in_use():
+            if unit in self._services.in_use() or unit in OF_THE_PROGRAM:
                 continue
             stray = self._services.stray(unit)
             if stray is not None:

@@ -8,6 +8,8 @@ from __future__ import annotations
 import hashlib
 import string
 
+#: Units of the program itself, whose names look like those of jobs.
+OF_THE_PROGRAM = frozenset(("upstart-compat.service", "upstart-host-bridge.service", "upstart-shutdown.service"))
 #: The slice that all of them are in.
 SLICE = "upstart.slice"
 

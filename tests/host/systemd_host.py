@@ -23,6 +23,7 @@ _DAEMON = """\
 After=dbus.service systemd-journald.service local-fs.target
 Wants=network-online.target
 [Service]
+Type=notify
 ExecStart={python} -m compat.daemon --host=systemd -v --confdir={conf} --logdir={logs}
 Environment=PYTHONPATH={root}
 WorkingDirectory=/
