@@ -97,6 +97,11 @@ class Upstart(Daemon):
                     return int(pid)
         return 0
 
+    def define(self, name: str, text: str) -> None:
+        """Write a job file and wait until the job is known."""
+        self.write(f"{name}.conf", text)
+        self.wait_known(name)
+
     def kill(self) -> None:
         """As an administrator's kill -9."""
         self.process.kill()
