@@ -60,7 +60,7 @@ class Process:
         return self.read("environ").split(b"\0")[:-1]
 
     def status(self, key: str) -> str:
-        found = re.search(rf"^{key}:\s*(.*)$", self.read("status").decode(), re.MULTILINE)
+        found = re.search(rf"^{key}:[ \t]*(.*)$", self.read("status").decode(), re.MULTILINE)
         assert found is not None, key
         return found[1].strip()
 
