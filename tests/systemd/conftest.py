@@ -90,7 +90,7 @@ def launch(place: pathlib.Path) -> Iterator[Launch]:
 
 @pytest.fixture(scope="module")
 def upstart(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Upstart]:
-    """One daemon for the tests of a module, each of which defines jobs of its own."""
+    """One daemon for the tests of a module, each of which defines jobs of its own. There can be no other beside it."""
     directory = tmp_path_factory.mktemp("daemon")
     for each in (directory, *directory.parents[:3]):
         # Jobs run as other users, too.
