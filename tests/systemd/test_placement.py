@@ -3,7 +3,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 from typing import Optional
 
 import pytest
@@ -61,13 +60,13 @@ def test_x261_console_owner(upstart: Upstart) -> None:
 
 
 def test_x261_descriptors_of_an_event(upstart: Upstart) -> None:
-    upstart.define("given", "start on file\nexec sh -c 'cat <&$UPSTART_FDS; exec sleep 1000'")
-    ours, theirs = socket.socketpair()
-    with ours, theirs:
-        upstart.client.call(MANAGER, U, "EmitEventWithFile", "sasbh", "file", [], False, UnixFd(theirs.fileno()))
-        ours.sendall(b"through the descriptor\n")
-        ours.shutdown(socket.SHUT_WR)
-        upstart.wait_job_log("given", "through the descriptor\n")
+    upstart.define("given", "start on file\nexec sh -c 'cat /proc/self/fd/$UPSTART_FDS; exec sleep 1000'")
+    reader, writer = os.pipe()
+    os.write(writer, b"through the descriptor\n")
+    os.close(writer)
+    upstart.client.call(MANAGER, U, "EmitEventWithFile", "sasbh", "file", [], False, UnixFd(reader))
+    os.close(reader)
+    upstart.wait_job_log("given", "through the descriptor\n")
     upstart.wait_running("given")
     assert placed(upstart, "given") == "scope"
     upstart.stop("given")
@@ -153,10 +152,11 @@ def test_x253_x255_a_child_with_a_session_of_its_own_survives_a_stop(upstart: Up
     file.unlink()
     upstart.start(name)
     second = unit_of(upstart.main(name).pid)
+    other = int(eventually(lambda: file.exists() and file.read_text().strip()))
+    eventually(lambda: Process(other).arguments == [b"sleep", b"1001"])
     assert (first, second) == (f"upstart-{name}-main.{kind}", f"upstart-{name}-main-2.{kind}")
     upstart.stop(name)
-    assert alive(child)
-    other = int(eventually(lambda: file.exists() and file.read_text().strip()))
+    assert alive(child) and alive(other)
     for pid in (child, other):
         os.kill(pid, signal.SIGKILL)
     eventually(lambda: not units(f"upstart-{name}-*"), units)
