@@ -368,6 +368,10 @@ class TransientServices:
             return False
         self._units.let_go(unit)
         ran = bool(handle.get("executed")) or self._setup.passed(request.spawn)
+        if not found.pid and ran and request.expect in ("fork", "daemon"):
+            # It forked while nobody followed it, so this is not the end: what it left behind is looked for (adoption.py).
+            self._units.release(unit)
+            return False
         if not found.pid:
             self._adopt_ended(request, found, unit, ran)
             return True
