@@ -151,10 +151,10 @@ class SystemdBackend:
         else:
             self._scopes.settle(process, request, leave)
 
-    def _without_unit(self, request: SpawnProcess, reason: str) -> None:
+    def _without_unit(self, request: SpawnProcess, reason: str, priority: int = WARN) -> None:
         self._placements[request.spawn] = Placement(NATIVE, f"systemd did not make a unit: {reason}")
         what = f"{display_name(request)} {PROCESS_NAMES[request.process]} process"
-        self._units.once(WARN, f"{what} runs without a unit of systemd: {reason}", reason)
+        self._units.once(priority, f"{what} runs without a unit of systemd: {reason}", reason)
 
     # -- processes of another daemon -------------------------------------------------------------------------------------
 

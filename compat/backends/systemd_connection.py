@@ -234,9 +234,11 @@ class SystemdConnection:
         rows = self._raw(_NAME, _PATH, _MANAGER, b"ListUnitsByPatterns", arguments) or []
         return [row[0].decode("ascii", "replace") for row in rows]
 
-    def service_result(self, unit: str) -> str:
-        """Why a service is not running. Raises SystemdError."""
-        return bytes(self._property(self.path(unit), _SERVICE, b"Result", b"s")).decode("ascii", "replace")
+    def service_result(self, unit: str) -> Tuple[str, int]:
+        """Why a service is not running, and its exit status, which is systemd's own if the program never ran. Raises SystemdError."""
+        path = self.path(unit)
+        result = bytes(self._property(path, _SERVICE, b"Result", b"s")).decode("ascii", "replace")
+        return result, int(self._property(path, _SERVICE, b"ExecMainStatus", b"i"))
 
     def _property(self, path: bytes, interface: bytes, name: bytes, signature: bytes) -> Any:
         if self._bus is None:

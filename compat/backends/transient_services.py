@@ -49,6 +49,8 @@ from .unit_properties import service_properties, unit_description
 
 _SERVICE_INTERFACE, _UNIT_INTERFACE = b"org.freedesktop.systemd1.Service", b"org.freedesktop.systemd1.Unit"
 _CLD_EXITED = 1
+# systemd's EXIT_NICE, EXIT_LIMITS, EXIT_OOM_ADJUST, EXIT_GROUP and EXIT_USER: it could not do what the job file asks for.
+_JOBS_OWN_FAULT = (201, 205, 206, 216, 217)
 #: How long a followed fork waits for systemd's word, and the daemon for systemd to make one process, in seconds.
 _MAIN_PID_SECONDS, _PID_SECONDS = 2.0, 1.0
 
@@ -119,7 +121,7 @@ class TransientServices:
             except (SystemdError, OSError) as error:
                 ours.close()
                 self._setup.abandon(birth)
-                self._without(request, str(error))
+                self._without(request, str(error), WARN)
                 return False
         birth.handed_over()
         service = self._services[request.spawn] = _Service(request, birth.process, unit, ours)
@@ -152,7 +154,10 @@ class TransientServices:
             said = b""
         pid = int.from_bytes(said[:4], sys.byteorder, signed=True)
         if pid <= 0:
-            self._never_ran(service, os.strerror(-pid) if pid else self._why(service.unit))
+            if pid:
+                self._never_ran(service, os.strerror(-pid))
+            else:
+                self._did_not_start(service)
             return
         self._close_channel(service)
         process = service.process
@@ -168,12 +173,23 @@ class TransientServices:
         elif self._services.get(process.spawn) is service:
             self._setup.give_leave(process)
 
-    def _never_ran(self, service: _Service, reason: str) -> None:
+    def _did_not_start(self, service: _Service) -> None:
+        """systemd did not come as far as the launcher."""
+        try:
+            result, status = self._connection.service_result(service.unit)
+        except SystemdError as error:
+            self._never_ran(service, str(error))
+            return
+        own_fault = result == "exit-code" and status in _JOBS_OWN_FAULT
+        # What is wrong with the job is said when it is started without a unit (X256).
+        self._never_ran(service, f"the unit's result is {result} ({status})", INFO if own_fault else WARN)
+
+    def _never_ran(self, service: _Service, reason: str, priority: int = WARN) -> None:
         """It was never made, or ended before it did anything: it runs without a unit."""
         self._forget(service)
         self._setup.end(service.process, printed=False)
         self._units.release(service.unit)
-        self._without(service.request, reason)
+        self._without(service.request, reason, priority)
         self._otherwise(service.request)
 
     def _trace(self, service: _Service) -> Optional[str]:
@@ -192,13 +208,6 @@ class TransientServices:
             os.kill(pid, signal.SIGKILL)
         except OSError:
             pass
-
-    def _why(self, unit: str) -> str:
-        try:
-            result = self._connection.service_result(unit)
-        except SystemdError as error:
-            return str(error)
-        return f"the unit's result is {result}"
 
     def _close_channel(self, service: _Service) -> None:
         self._unborn.discard(service.request.spawn)
@@ -290,7 +299,7 @@ class TransientServices:
         process = service.process
         self._said_pid(service)
         if self._services.get(process.spawn) is service and not process.pid:
-            self._never_ran(service, self._why(service.unit))
+            self._did_not_start(service)
         if process.answer_fd >= 0:
             self._setup.read_answer(process)
         if self._services.get(process.spawn) is not service:
@@ -359,6 +368,10 @@ class TransientServices:
             return False
         self._units.let_go(unit)
         ran = bool(handle.get("executed")) or self._setup.passed(request.spawn)
+        if not found.pid and ran and request.expect in ("fork", "daemon"):
+            # It forked while nobody followed it, so this is not the end: what it left behind is looked for (adoption.py).
+            self._units.release(unit)
+            return False
         if not found.pid:
             self._adopt_ended(request, found, unit, ran)
             return True
