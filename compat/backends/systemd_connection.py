@@ -213,6 +213,14 @@ class SystemdConnection:
         arguments = self._dbuslib.apply_signature(signature, list(values)) if signature else []
         return self._raw(_NAME, _PATH, _MANAGER, method, arguments)
 
+    def manager_property(self, name: bytes, signature: bytes) -> Any:
+        """One property of the manager. Raises SystemdError."""
+        return self._property(_PATH, _MANAGER, name, signature)
+
+    def unit_property(self, unit: str, interface: bytes, name: bytes, signature: bytes) -> Any:
+        """One property of a unit, which systemd loads if need be. Raises SystemdError."""
+        return self._property(self.path(unit), interface, name, signature)
+
     def run_of(self, unit: str) -> Optional[Run]:
         """How the main process of a service is, or that of a scope was; None if there is no such unit. Raises SystemdError."""
         path = self.path(unit)
