@@ -104,6 +104,12 @@ class Box:
             os.close(writer)
 
     def _options(self) -> Iterator[str]:
+        """What decides how a failure is shown, and how long Hypothesis looks."""
+        option = self._config.option
+        yield from ["--verbose"] * option.verbose
+        yield f"--tb={option.tbstyle}"
+        if option.showlocals:
+            yield "--showlocals"
         profile = self._config.getoption("--hypothesis-profile", None)
         if profile:
             yield f"--hypothesis-profile={profile}"

@@ -86,3 +86,15 @@ def launch(place: pathlib.Path) -> Iterator[Launch]:
     yield run
     for each in started:
         each.destroy()
+
+
+@pytest.fixture(scope="module")
+def upstart(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Upstart]:
+    """One daemon for the tests of a module, each of which defines jobs of its own."""
+    directory = tmp_path_factory.mktemp("daemon")
+    for each in (directory, *directory.parents[:3]):
+        # Jobs run as other users, too.
+        each.chmod(0o755)
+    daemon = Upstart(directory)
+    yield daemon
+    daemon.destroy()

@@ -60,7 +60,7 @@ class Process:
         return self.read("environ").split(b"\0")[:-1]
 
     def status(self, key: str) -> str:
-        found = re.search(rf"^{key}:\s*(.*)$", self.read("status").decode(), re.MULTILINE)
+        found = re.search(rf"^{key}:[ \t]*(.*)$", self.read("status").decode(), re.MULTILINE)
         assert found is not None, key
         return found[1].strip()
 
@@ -96,6 +96,11 @@ class Upstart(Daemon):
                 if each == process:
                     return int(pid)
         return 0
+
+    def define(self, name: str, text: str) -> None:
+        """Write a job file and wait until the job is known."""
+        self.write(f"{name}.conf", text)
+        self.wait_known(name)
 
     def kill(self) -> None:
         """As an administrator's kill -9."""
