@@ -55,10 +55,10 @@ def test_c6_a_native_unit_wins(launch: Any, native: Any) -> None:
     daemon = launch({"web.conf": SERVICE, "other.conf": SERVICE})
     wait_file("other.service")
     assert not (FOLDER / "web.service").exists()
-    assert len(warnings(daemon)) == 1 and "/usr/lib/systemd/system/web.service" in warnings(daemon)[0]
+    assert len(warnings(daemon)) == 1 and "lib/systemd/system/web.service" in warnings(daemon)[0]
     daemon.start("web")
     ok("start", "web")
-    assert shown("web.service", "FragmentPath") == "/usr/lib/systemd/system/web.service"
+    assert shown("web.service", "FragmentPath").endswith("lib/systemd/system/web.service")
     ok("stop", "web")
     assert state(daemon, "web") == ("start", "running")
     daemon.write("web.conf", SERVICE)
@@ -76,8 +76,8 @@ def test_c6_a_native_unit_that_comes_later_wins(launch: Any, native: Any) -> Non
     native("web.service")
     ok("daemon-reload")
     eventually(lambda: warnings(daemon), daemon.log)
-    assert not (FOLDER / "web.service").exists()
-    eventually(lambda: shown("web.service", "FragmentPath") == "/usr/lib/systemd/system/web.service", daemon.log)
+    eventually(lambda: not (FOLDER / "web.service").exists(), daemon.log)
+    eventually(lambda: shown("web.service", "FragmentPath").endswith("lib/systemd/system/web.service"), daemon.log)
     assert state(daemon, "web") == ("start", "running"), "the job has nothing to do with it"
     pathlib.Path("/usr/lib/systemd/system/web.service").unlink()
     ok("daemon-reload")
