@@ -13,6 +13,7 @@ from .engine.actions import DEBUG, ERROR, INFO, MESSAGE
 _CONSOLES = ("none", "output", "owner", "log")
 _HOSTS = ("auto", "systemd", "container", "none")
 _PROFILES = ("ubuntu", "rhel", "chromeos", "minimal")
+_ANSWERS = ("yes", "no")
 _BACKENDS = ("auto", "native", "systemd")
 
 _HELP = """\
@@ -26,6 +27,7 @@ Options:
       --statedir=DIR          directory of what lets running jobs outlive the daemon
       --default-console=VALUE console of jobs that do not say: none, output, owner or log
       --backend=VALUE         who runs the jobs' processes: native, systemd, or auto, the default
+      --expose-units=yes|no   with systemd: show each job as a unit, for systemctl (yes)
       --logdir=DIR            directory of the jobs' output
       --no-log                do not keep the output of jobs
       --no-startup-event      do not emit an event at start
@@ -53,7 +55,8 @@ This is free software under the Apache License 2.0; there is NO WARRANTY.
 _FLAGS = {"--no-log", "--chroot-sessions", "--no-startup-event", "--no-dbus", "--no-inherit-env", "--session", "--user",
           "--no-cgroups", "--quiet", "--verbose", "--debug", "--help", "--version"}
 _WITH_VALUE = {"--confdir", "--prepend-confdir", "--append-confdir", "--default-console", "--logdir", "--startup-event",
-               "--statedir", "--backend", "--host", "--profile", "--exit-with"}
+               "--statedir", "--backend", "--host", "--profile", "--exit-with",
+               "--expose-units"}
 
 
 class UsageError(Exception):
@@ -81,6 +84,7 @@ class Options:
         self.append_confdirs: List[str] = []
         self.default_console = "log"
         self.backend = "auto"
+        self.expose_units = True
         self.logdir: Optional[str] = None
         self.statedir: Optional[str] = None
         self.startup_event: Optional[str] = "startup"
@@ -140,6 +144,8 @@ def parse(arguments: Sequence[str]) -> Options:
             options.profile = _one_of(_PROFILES, value, "profile")
         elif name == "--exit-with":
             options.exit_with = value
+        elif name == "--expose-units":
+            options.expose_units = _one_of(_ANSWERS, value, "value of --expose-units") == "yes"
         else:
             options.default_console = _one_of(_CONSOLES, value, "console type")
     options.startup_event = None if options.has("--no-startup-event") else startup_event

@@ -22,7 +22,9 @@ from .backends import passage
 from .backends.apparmor import usable as apparmor_usable
 from .backends.choice import NoBackend, choose
 from .backends.descriptor_store import DescriptorStore
+from .backends.native import LAUNCHER
 from .backends.protocol import ProcessDefaults
+from .backends.systemd import SystemdBackend
 from .backends.utmp import process_ended as mark_dead_in_utmp
 from .bridges.host.event_sources import EventSources, Host
 from .bridges.host.loaded_jobs import RegisteredJobs
@@ -52,6 +54,9 @@ from .loop import MainLoop
 from .notify import Notifier, take_private
 from .parser.definition import Match
 from .supervisor import Supervisor
+from .units.job_units import JobUnits
+from .units.systemd_manager import SystemdManager
+from .units.unit_folder import UnitFolder
 
 _PR_SET_CHILD_SUBREAPER = 36
 #: What PID 1 under Upstart has, and so what every system job expects (D40, X18).
@@ -109,6 +114,7 @@ class Daemon:
         self._catalogue = Catalogue(sources, self._supervisor.feed if self._host is None else self._host.define, self.log)
         self._watcher = Watcher(self._catalogue, self.log)
         self._control = Control(self._engine, feed, self, self.log, self._loop, self._host)
+        self._job_units = self._make_job_units(feed)
         self._supervisor.control = self._perform
         self._address = address
         self._session_file = SessionFile(self.log)
@@ -152,6 +158,7 @@ class Daemon:
         self._connect_bus()
         is_subreaper = self._become_subreaper()
         self._go_on()
+        self._show_jobs()
         self._notifier.ready()
         if self._host is None:
             self._emit_startup()
@@ -169,6 +176,8 @@ class Daemon:
                 self._host.close()
             self._notifier.close()
             self._session_file.remove()
+            if self._job_units is not None:
+                self._job_units.close()
             self._control.close()
             self._backend.close()
             self._log_lines.flush()
@@ -213,6 +222,27 @@ class Daemon:
         if self._store is not None:
             self._store.forget_the_rest()
 
+    def _make_job_units(self, feed: Callable[[Any], None]) -> Optional[JobUnits]:
+        backend = self._backend
+        if not (isinstance(backend, SystemdBackend) and self._options.expose_units):
+            return None
+        manager = SystemdManager(backend.connection, backend.dispatch_later)
+        socket_path = os.path.join(os.path.abspath(self._options.statedir or _STATE_DIRECTORY), "requests")
+        units = JobUnits(self._engine, feed, self._control.pending, manager, self._loop, self.log, time.monotonic,
+                         LAUNCHER, socket_path, UnitFolder())
+        backend.looked_again = units.look_again
+        return units
+
+    def _show_jobs(self) -> None:
+        """Each job as a unit of systemd's, where that is wanted (C.6)."""
+        if self._job_units is not None:
+            try:
+                self._job_units.open()
+            except OSError as error:
+                self.log(WARN, f"systemctl cannot be used for jobs, their units have no socket: {error.strerror}")
+                self._job_units.close()
+                self._job_units = None
+
     def _emit_startup(self) -> None:
         """Once a boot, whatever happens to the daemon in the meantime (B204)."""
         event = self._options.startup_event
@@ -249,6 +279,8 @@ class Daemon:
     def _perform(self, action: Any) -> None:
         if self._host is None or not self._host.perform(action):
             self._control.perform(action)
+        if self._job_units is not None:
+            self._job_units.announced(action)
 
     def _session_ended(self) -> None:
         if self._host is None:

@@ -53,6 +53,8 @@ class SystemdBackend:
         self._services = TransientServices(
             feed, log, later, defaults, self._connection, self._units, setup, self._native.tracees, launcher, utmp, self._without_unit,
             self._native.spawn)
+        #: called when systemd has read its files again, or is back
+        self.looked_again: Callable[[], None] = lambda: None
         self._descriptor = -1
         self._reconnects = 0
         #: Starts that wait for systemd to answer again.
@@ -116,11 +118,21 @@ class SystemdBackend:
     def _look_again(self) -> None:
         self._services.look_again()
         self._units.release_others(self._services.in_use() | self._scopes.in_use())
+        self.looked_again()
 
     def _unit_removed(self, unit: str) -> None:
         if self._units.removed(unit):
             self._scopes.removed(unit)
             self._services.removed(unit)
+
+    @property
+    def connection(self) -> SystemdConnection:
+        """To systemd, for others; ``dispatch_later`` after every call."""
+        return self._connection
+
+    def dispatch_later(self) -> None:
+        """A call may have read what came before its answer."""
+        self._units.dispatch_later()
 
     # -- starting --------------------------------------------------------------------------------------------------
 

@@ -68,7 +68,7 @@ class HostObject:
         def done() -> None:
             waiting = self._pending.leave(number)
             if waiting is not None:
-                waiting.succeed()
+                waiting.succeed_with_instance(None)
 
         self._host.shut_down(level, env, first_step_only, done)
 

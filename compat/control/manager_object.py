@@ -149,7 +149,7 @@ class ManagerObject:
             if waiting is None:
                 return
             if error is None:
-                waiting.succeed()
+                waiting.succeed_with_instance(None)
             else:
                 waiting.fail(*error)
 

@@ -103,6 +103,11 @@ class Control:
         self._bus.close()
 
     @property
+    def pending(self) -> PendingCalls:
+        """Whom the engine's answers go to, for callers that come another way than by D-Bus."""
+        return self._pending
+
+    @property
     def pending_calls(self) -> int:
         """How many calls wait for the engine's answer."""
         return len(self._pending)

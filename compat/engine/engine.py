@@ -292,6 +292,7 @@ _HANDLERS: Dict[type, _Handler] = {
     inputs.RestartJob: commands.restart_job,
     inputs.StartInstance: commands.start_instance,
     inputs.StopInstance: commands.stop_instance,
+    inputs.AwaitInstance: commands.await_instance,
     inputs.StopFromOutside: commands.stop_from_outside,
     inputs.RestartInstance: commands.restart_instance,
     inputs.ReloadInstance: commands.reload_instance,
