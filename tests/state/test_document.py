@@ -133,7 +133,7 @@ def test_d204_conditions_and_what_they_hold() -> None:
     engine, _ = read(state)
     engine.feed(inputs.EmitEvent(None, "bar", ("X=1",)), NOW)
     engine.feed(inputs.PollEvents(), NOW)
-    assert status(engine, "a") == "start/spawned"
+    assert status(engine, "a") == "start/spawning"
 
 
 def test_d224_conditions_up_to_1_8_are_text() -> None:
