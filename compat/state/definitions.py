@@ -17,6 +17,8 @@ from .reading import Record, Unreadable, array, flag, integer, natural, optional
 _RESOURCES: Tuple[str, ...] = (
     "cpu", "fsize", "data", "stack", "core", "rss", "nproc", "nofile", "memlock", "as", "locks", "sigpending", "msgqueue", "nice",
     "rtprio", "rttime")
+#: No job file can say the last.
+_SETTABLE = _RESOURCES[:-1]
 _NO_LIMIT = {"rlim_cur": 0, "rlim_max": 0}
 _NO_NICE = -21
 _UMASK = 0o022
@@ -131,15 +133,14 @@ def _limit(value: Any) -> Optional[int]:
 
 
 def _limits_of(entries: List[Any], names: Optional[Tuple[str, ...]]) -> Tuple[Limit, ...]:
-    found: Dict[str, Limit] = {}
-    for resource, entry in zip(_RESOURCES, entries):
-        limit = Record(entry)
-        found[resource] = Limit(resource, limit.get("rlim_cur", _limit), limit.get("rlim_max", _limit))
-    if names is None:
-        return tuple(limit for limit in found.values() if limit[1:] != (0, 0) and limit.resource != "rttime")
-    if not set(names) <= set(_RESOURCES[:-1]) & set(found):
-        raise Unreadable("limit_names: unknown")
-    return tuple(found[name] for name in names)
+    found: List[Limit] = []
+    for resource in _SETTABLE[:len(entries)] if names is None else names:
+        if resource not in _SETTABLE[:len(entries)]:
+            raise Unreadable("limit_names: unknown")
+        limit = Record(entries[_RESOURCES.index(resource)])
+        found.append(Limit(resource, limit.get("rlim_cur", _limit), limit.get("rlim_max", _limit)))
+    # What Upstart calls unset may also be a limit of 0; where there are names they tell.
+    return tuple(limit for limit in found if names is not None or limit[1:] != (0, 0))
 
 
 # -- control groups ----------------------------------------------------------------------------------------

@@ -17,6 +17,7 @@ from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Seq
 
 from ..engine.core import Core, SessionEnd
 from ..engine.environment import as_entries
+from ..engine.jobs import ORDER_MASK
 from . import classes, events, instances
 from .blocked import OfCall, OfInstance
 from .instances import Surroundings
@@ -28,7 +29,6 @@ FORMAT = 1
 #: Characters of text. 5,000 jobs with 1,000 instances are 20 million.
 LARGEST = 256 << 20
 _LONGEST_NUMBER = 25
-_ORDER_MASK = (1 << 48) - 1
 _PHASES = {phase: phase for phase in ("wait", "kill", "over")}
 _REASONS = {reason: reason for reason in ("logout", "shutdown")}
 
@@ -62,7 +62,8 @@ class Moment(NamedTuple):
     """What is around a Core when it is written: program version and times as in Header, when timers are due, the processes.
 
     ``due`` is by timer and in monotonic seconds, ``processes`` by spawn. ``console`` is the default console
-    (D11). ``sections`` are plain data of others, which come back as they are.
+    (D11). ``sections`` are plain data of others, which come back as they are. Without ``idle``, classes are left out that
+    are the same again when their files are read anew, which always follows (D183); of most hosts that is most of the state.
     """
 
     version: str = ""
@@ -74,18 +75,21 @@ class Moment(NamedTuple):
     sources: Sequence[Source] = ()
     bus_address: Optional[str] = None
     sections: Mapping[str, Any] = {}
+    idle: bool = True
 
 
 class Restored(NamedTuple):
     """What was read beside the Core.
 
     ``header`` is None for a state of Upstart's. ``timers`` are those of the Core with their monotonic
-    times. ``lost`` says in sentences what could not be read.
+    times. ``last_call`` is the highest number of a caller who waits. ``lost`` says in sentences what
+    could not be read.
     """
 
     header: Optional[Header]
     timers: Tuple[Tuple[int, float], ...]
     processes: Dict[int, ProcessState]
+    last_call: int
     bus_address: Optional[str]
     sections: Dict[str, Any]
     lost: Tuple[str, ...]
@@ -102,7 +106,8 @@ def serialise(core: Core, moment: Moment) -> str:
         "events": events.encode(core.queue),
         "control_bus_address": moment.bus_address,
         "job_environment": list(as_entries(core.job_environment)),
-        "job_classes": [classes.encode(core, job, moment.console, around) for job in core.registry.ordered()],
+        "job_classes": [classes.encode(core, job, moment.console, around) for job in core.registry.ordered()
+                        if moment.idle or job.instances or job.superseded or (job.start_on is not None and job.start_on.held)],
         "conf_sources": list(map(_source, moment.sources)),
         "meta": {"format": FORMAT, "version": moment.version, "time": moment.time, "monotonic": moment.monotonic},
         "queue": events.encode_queue(core.queue),
@@ -156,8 +161,8 @@ def deserialise(state: str, core: Core, now: float, is_open: Callable[[int], boo
     found_events = events.decode(listed, core.queue, is_open, lost)
     found = classes.decode(core, registered, found_events, is_open, lost)
     # A number that was given is never given again.
-    core.registry.serial = max([core.registry.serial, *(job.order & _ORDER_MASK for job in core.registry.classes.values())])
-    core.serial = max([core.serial, *core.spawns, *core.kill_timers, *(read.instance.order & _ORDER_MASK for read in found)])
+    core.registry.serial = max([core.registry.serial, *(job.order & ORDER_MASK for job in core.registry.classes.values())])
+    core.serial = max([core.serial, *core.spawns, *core.kill_timers, *(read.instance.order & ORDER_MASK for read in found)])
     for event in found_events:
         if event is None:
             continue
@@ -178,7 +183,7 @@ def deserialise(state: str, core: Core, now: float, is_open: Callable[[int], boo
         timers += _session_end(core, end, now, lost)
     found_processes = {process.spawn: state for read in found
                        for process, state in zip(read.instance.processes, read.slots) if process is not None and state is not None}
-    return Restored(header, tuple(timers), found_processes, forgiving.get("control_bus_address", optional(text), None),
+    return Restored(header, tuple(timers), found_processes, _last_call(core), forgiving.get("control_bus_address", optional(text), None),
                     forgiving.get("sections", members, {}), tuple(lost))
 
 
@@ -250,6 +255,13 @@ def _count(core: Core, holders: "Counter[int]") -> None:
         if event.fd >= 0:
             users[event.fd] += 1
     core.descriptor_users = dict(users)
+
+
+def _last_call(core: Core) -> int:
+    waiting: List[Tuple[Any, ...]] = [waiter for event in core.queue.events.values() for waiter in event.waiters]
+    waiting += [owner for job in core.registry.classes.values() for instance in job.instances.values() for owner in instance.owners]
+    numbers: List[int] = [each[1] for each in waiting if each[0] == "call"]
+    return max([0, *core.reloads.values(), *numbers])
 
 
 def _session_end(core: Core, record: Record, now: float, lost: List[str]) -> List[Tuple[int, float]]:

@@ -15,7 +15,7 @@ from ..engine import states
 from ..engine.core import Core
 from ..engine.environment import as_entries
 from ..engine.events import HANDLING
-from ..engine.jobs import Instance, JobClass, Process, bucket
+from ..engine.jobs import Instance, JobClass, Process, place
 from ..parser.definition import MAIN, POST_START, POST_STOP, PRE_START, PRE_STOP, SECURITY
 from . import processes
 from .blocked import Blocked, OfCall, OfEvent, blocked, encode_owner
@@ -23,7 +23,7 @@ from .conditions import Seen, seen
 from .conditions import encode as encode_condition
 from .events import ReadEvent
 from .processes import PROCESS_WORDS, ProcessState, encode_slot, per_slot
-from .reading import Record, Unreadable, count, flag, integer, natural, seconds, strings, table, text, tuple_of, word
+from .reading import Record, Unreadable, count, flag, integer, members, natural, optional, seconds, strings, table, text, tuple_of, word
 
 _GOALS = {"JOB_" + goal.upper(): goal for goal in states.GOALS}
 _GOAL_WORDS = {goal: word for word, goal in _GOALS.items()}
@@ -74,6 +74,9 @@ def encode(core: Core, instance: Instance, around: Surroundings) -> Dict[str, An
         slots.append(state)
         entry = encode_slot(state)
         entry["spawn"] = process.spawn
+        entry["signalled"] = int(process.signalled)
+        if process.handle is not None:
+            entry["handle"] = process.handle
         if process.spawn in core.reloads:
             entry["reload"] = core.reloads[process.spawn]
         own.append(entry)
@@ -97,8 +100,10 @@ def encode(core: Core, instance: Instance, around: Surroundings) -> Dict[str, An
         record["blocker"] = around.places[instance.blocker]
     if instance.kill_timer:
         timeout = instance.definition.kill_timeout
-        due = around.due.get(instance.kill_timer, core.now + timeout)
+        due = around.due.get(instance.kill_timer, instance.kill_due)
         record["kill_timer"] = {"timeout": timeout, "due": int(due), "due_exactly": due, "number": instance.kill_timer}
+    elif instance.kill_due:
+        record["kill_was_due"] = instance.kill_due
     record.update(
         order=instance.order, restarting=int(instance.restarting), start_fds=list(instance.start_fds), slots=own,
         unset=[key for key, value in (("start_env", instance.start_env), ("stop_env", instance.stop_env)) if value is None])
@@ -115,7 +120,7 @@ def decode(core: Core, job: JobClass, record: Record, events: Sequence[Optional[
     if state == states.WAITING:
         return None
     order = record.get("order", count, 0)
-    instance = Instance(job.name, name, job.definition, order or bucket(name) << 48 | core.number())
+    instance = Instance(job.name, name, job.definition, order or place(name, core.number()))
     instance.goal = record.get("goal", word(_GOALS))
     instance.state = state
     instance.env = record.get("env", table)
@@ -142,6 +147,7 @@ def decode(core: Core, job: JobClass, record: Record, events: Sequence[Optional[
     pids: List[int] = [pid or 0 for pid in record.get("pid", per_slot(natural))]
     slots = processes.decode(record, pids, lost)
     timer = record.get("kill_timer", _timer, None)
+    instance.kill_due = record.get("kill_was_due", seconds, 0.0)
     if state in _RESTS and pids[_AWAITED[state]]:
         instance.state = _RESTS[state]
     # From here on nothing fails, so that nothing is left behind of an instance that is lost.
@@ -150,12 +156,12 @@ def decode(core: Core, job: JobClass, record: Record, events: Sequence[Optional[
         if found is not None:
             _add_process(core, instance, slot, found.pid, own[slot])
     if timer is not None and instance.main is not None:
-        due, number_of_timer = timer
+        instance.kill_due, number_of_timer = timer
         instance.kill_timer = number_of_timer if number_of_timer and number_of_timer not in core.kill_timers else core.number()
         core.kill_timers[instance.kill_timer] = (job.name, name)
     job.instances[name] = instance
-    place = record.get("blocker", natural, -1)
-    return ReadInstance(instance, record.get("blocking", blocked, []), number(place) if place >= 0 else 0, slots,
+    blocker = record.get("blocker", natural, -1)
+    return ReadInstance(instance, record.get("blocking", blocked, []), number(blocker) if blocker >= 0 else 0, slots,
                         timer[0] if timer is not None and instance.kill_timer else None)
 
 
@@ -198,18 +204,18 @@ def _block(core: Core, instance: Instance, number: int) -> None:
 
 
 def _add_process(core: Core, instance: Instance, slot: int, pid: int, own: Optional[Record]) -> None:
-    spawn = 0
-    call: Optional[int] = None
+    spawn, call, handle, signalled = 0, None, None, False
     if own is not None:
         try:
-            spawn, call = own.get("spawn", count), own.get("reload", count, None)
+            call, handle = own.get("reload", optional(count), None), own.get("handle", optional(members), None)
+            spawn, signalled = own.get("spawn", count), own.get("signalled", flag, False)
         except Unreadable:
             # As one of Upstart's, which have no number.
             pass
     while not spawn or spawn in core.spawns:
         spawn = core.number()
     process = Process(spawn)
-    process.pid = pid
+    process.pid, process.handle, process.signalled = pid, handle, signalled
     instance.processes[slot] = process
     core.spawns[spawn] = (instance.job, instance.name, slot)
     if call is not None:

@@ -65,7 +65,10 @@ class Waiting(NamedTuple):
 
 
 class ProcessState(NamedTuple):
-    """One process. ``started``: its start time as in /proc, "" if unknown; ``identity_fd``: a pidfd, -1 for none."""
+    """One process. ``started``: its start time as in /proc, "" if unknown; ``identity_fd``: a pidfd, -1 for none.
+
+    ``identified``: it was not the daemon's child, and so had to be known by one of these. ``forks`` led to it.
+    """
 
     pid: int
     started: str = ""
@@ -74,6 +77,25 @@ class ProcessState(NamedTuple):
     set_up: Optional[SetUp] = None
     trace: Optional[Trace] = None
     waiting: Optional[Waiting] = None
+    identified: bool = False
+    forks: int = 0
+
+
+def descriptors(state: ProcessState) -> List[int]:
+    """Every descriptor that is to be kept for a process."""
+    found = [state.identity_fd]
+    if state.log is not None:
+        found += log_descriptors(state.log)
+    if state.set_up is not None:
+        found += [state.set_up.answer_fd, state.set_up.script_fd]
+    if state.waiting is not None:
+        found += state.waiting.fds
+    return [fd for fd in found if fd >= 0]
+
+
+def log_descriptors(log: LogState) -> List[int]:
+    """The descriptors of a log."""
+    return [fd for fd in (log.master, log.file) if fd >= 0]
 
 
 # -- writing ---------------------------------------------------------------------------------------------
@@ -114,7 +136,8 @@ def _encode_set_up(slot: int, set_up: Optional[SetUp]) -> Optional[Dict[str, Any
 
 def encode_slot(state: ProcessState) -> Dict[str, Any]:
     """What no key of Upstart's is for."""
-    record: Dict[str, Any] = {"started": state.started, "identity_fd": state.identity_fd}
+    record: Dict[str, Any] = {"started": state.started, "identity_fd": state.identity_fd, "identified": int(state.identified),
+                              "forks": state.forks}
     if state.waiting is not None:
         record["waiting"] = {"attempts": state.waiting.attempts, "environment": list(state.waiting.environment),
                              "fds": list(state.waiting.fds), "expect": state.waiting.expect}
@@ -151,7 +174,8 @@ def decode(instance: Record, pids: List[int], lost: List[str]) -> List[Optional[
         state = ProcessState(pid, log=logs[position], set_up=set_ups[position], trace=trace if position == MAIN else None)
         if own is not None:
             state = state._replace(started=own.get("started", text, ""), identity_fd=own.get("identity_fd", integer, -1),
-                                   waiting=own.get("waiting", _waiting, None))
+                                   waiting=own.get("waiting", _waiting, None), identified=own.get("identified", flag, False),
+                                   forks=own.get("forks", natural, 0))
         out.append(state)
     return out
 
