@@ -72,7 +72,7 @@ _RUNAWAY_PAUSE = 0.02
 class Daemon:
     """One running daemon; also the DaemonServices of control."""
 
-    def __init__(self, options: Options, environment: Mapping[str, str], command: Sequence[str] = ()) -> None:
+    def __init__(self, options: Options, environment: Mapping[str, str], command: Sequence[str]) -> None:
         # Before anything is opened.
         inherited = Inherited() if options.has("--restart") else None
         self.user_mode = options.has("--user")
@@ -515,7 +515,7 @@ def main(arguments: Optional[Sequence[str]] = None) -> int:
         print("init: Need to be root", file=sys.stderr)
         return 1
     try:
-        return Daemon(options, os.environ, sys.argv if arguments is None else ()).run()
+        return Daemon(options, os.environ, [sys.argv[0], *arguments]).run()
     except NoBackend as error:
         print(f"init: {error}", file=sys.stderr)
         return 1
