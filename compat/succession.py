@@ -136,7 +136,7 @@ class Succession:
     def listens(self) -> bool:
         """Whether the private socket was kept open."""
         address = self._address()
-        if self._restored is None or self._inherited is None or address is None:
+        if self._inherited is None or address is None:
             return False
         return listening_socket.listens_at(listening_socket.DESCRIPTOR, address) and self._inherited.claim(listening_socket.DESCRIPTOR)
 

@@ -415,6 +415,27 @@ def test_d186_text_that_is_no_state(launch: Launch) -> None:
     assert daemon.knows("a") and "a goal changed" not in daemon.output, "no start-up event"
 
 
+def test_d228_what_the_state_does_not_say_the_journal_says(launch: Launch, place: pathlib.Path) -> None:
+    """The state is damaged on its way, and still no job is lost or doubled."""
+    damage = "if '--state-fd' in sys.argv: os.ftruncate(int(sys.argv[sys.argv.index('--state-fd') + 1]), 100)"
+    program = script(place, damage)
+    daemon = launch({"a.conf": "respawn\n" + SLEEP, "b.conf": SLEEP}, python=(str(program),))
+    for name in ("a", "b"):
+        daemon.start(name)
+    pids = daemon.main_pid("a"), daemon.main_pid("b")
+    with pytest.raises(Failed):
+        daemon.connect().call(MANAGER, U, "Restart")
+    daemon._client = None
+    daemon.wait_ready()
+    daemon.wait_errors("Detected invalid serialisation data")
+    assert (daemon.main_pid("a"), daemon.main_pid("b")) == pids
+    assert "no longer supervised" not in daemon.errors
+    os.kill(pids[0], signal.SIGKILL)
+    eventually(lambda: daemon.running("a") and daemon.main_pid("a") != pids[0])
+    daemon.stop("b")
+    assert not alive(pids[1])
+
+
 def test_d227_a_state_of_a_later_program(launch: Launch) -> None:
     state = {"sessions": [], "events": [], "job_classes": [], "meta": {"format": FORMAT + 1, "version": "99.0"}}
     daemon = launch({"a.conf": SLEEP}, ["--restart", "--state-fd", "9"], prefix=given(json.dumps(state).encode()))
