@@ -157,9 +157,10 @@ class Succession:
     # -- leaving ---------------------------------------------------------------------------------------------
 
     def request(self, call: Optional[Call] = None) -> None:
-        """Re-execute; raises Refused while the session ends (D247), and where systemd has the jobs."""
-        if self._native is None:
-            raise Refused("Failed", "Not with this backend: restart the service, the jobs go on")
+        """Re-execute; raises Refused while the session ends (D247), and where systemd has the jobs or what the host told would be lost."""
+        if self._native is None or self._options.host is not None:
+            what = "in host mode" if self._native is not None else "with this backend"
+            raise Refused("Failed", f"No re-exec {what}: restart the service, the jobs go on")
         self._refuse_at_the_end()
         self._departure.request(call)
 
