@@ -43,8 +43,9 @@ PLACES: Dict[str, Place] = {
     "running": Place(SLEEP, "running"),
     "running-respawn": Place(f"respawn\n{SLEEP}", "running"),
     "pre-stop": Place(f"pre-stop script\n{WAIT}\nend script\n{SLEEP}", "pre-stop", True, "pre-stop"),
-    # Started again, it stays.
-    "killed": Place(f"kill timeout 300\nscript\ntrap '' TERM\n[ -e %s ] && {SLEEP}\n{WAIT}\nend script", "killed", True),
+    # Up when it ignores the signal. Started again, it stays.
+    "killed": Place(f"kill timeout 300\nscript\ntrap '' TERM\ntouch %s-ready\n[ -e %s ] && {SLEEP}\n{WAIT}\nend script\n"
+                    "post-start script\nwhile ! [ -e %s-ready ]; do sleep 0.05; done\nend script", "killed", True),
     "post-stop": Place(f"post-stop script\n{WAIT}\nend script\n{SLEEP}", "post-stop", True, "post-stop"),
     # Another job holds its event.
     "starting": Place(SLEEP, "starting", process=""),

@@ -156,8 +156,9 @@ def test_d206_output_that_could_not_be_written_is_not_lost(launch: Launch) -> No
 
 
 def test_d232_the_kill_timer_goes_on(launch: Launch) -> None:
-    daemon = launch({"deaf.conf": "kill timeout 3\nscript\ntrap '' TERM\nwhile :; do sleep 0.1; done\nend script\n"})
+    daemon = launch({"deaf.conf": "kill timeout 3\nscript\ntrap '' TERM\necho deaf\nwhile :; do sleep 0.1; done\nend script\n"})
     daemon.start("deaf")
+    daemon.wait_job_log("deaf", "deaf")
     pid = daemon.main_pid("deaf")
     begin = time.monotonic()
     daemon.stop("deaf", wait=False)
@@ -309,8 +310,9 @@ def test_c47_get_state(launch: Launch) -> None:
 
 
 def test_d247_not_while_the_session_ends(launch: Launch) -> None:
-    daemon = launch({"a.conf": "kill timeout 30\nscript\ntrap '' TERM\nwhile :; do sleep 0.1; done\nend script\n"})
+    daemon = launch({"a.conf": "kill timeout 30\nscript\ntrap '' TERM\necho deaf\nwhile :; do sleep 0.1; done\nend script\n"})
     daemon.start("a")
+    daemon.wait_job_log("a", "deaf")
     daemon.client.call(MANAGER, U, "EndSession")
     with pytest.raises(Failed, match="The session is ending"):
         daemon.client.call(MANAGER, U, "Restart")
