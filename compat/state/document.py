@@ -111,6 +111,7 @@ def serialise(core: Core, moment: Moment) -> str:
         "conf_sources": list(map(_source, moment.sources)),
         "meta": {"format": FORMAT, "version": moment.version, "time": moment.time, "monotonic": moment.monotonic},
         "queue": events.encode_queue(core.queue),
+        "history": events.encode_history(core.history),
         "serial": core.serial,
         "class_serial": core.registry.serial,
         "sections": dict(moment.sections),
@@ -176,6 +177,7 @@ def deserialise(state: str, core: Core, now: float, is_open: Callable[[int], boo
         holders.update(instances.settle(core, read, found_events))
     _count(core, holders)
     events.decode_queue(forgiving.get("queue", Record, None), core.queue)
+    core.history.go_on_from(forgiving.get("history", events.happenings, []))
     timers = [(read.instance.kill_timer, min(read.timer_due, now + read.instance.definition.kill_timeout))
               for read in found if read.timer_due is not None]
     end = forgiving.get("session_end", Record, None)

@@ -8,8 +8,9 @@ from __future__ import annotations
 from typing import Any, Callable, Dict, List, NamedTuple, Optional
 
 from ..engine.events import HANDLING, PENDING, Event, EventQueue
+from ..engine.history import EventHistory, Happening
 from .blocked import Blocked, blocked, encode_waiter
-from .reading import Record, Unreadable, count, flag, integer, natural, strings, text, tuple_of, word
+from .reading import Record, Unreadable, array, count, flag, integer, natural, seconds, strings, text, tuple_of, word
 
 _PROGRESS = {"EVENT_PENDING": PENDING, "EVENT_HANDLING": HANDLING, "EVENT_FINISHED": HANDLING}
 _WORDS = {PENDING: "EVENT_PENDING", HANDLING: "EVENT_HANDLING"}
@@ -45,6 +46,17 @@ def encode_queue(queue: EventQueue) -> Dict[str, Any]:
     """How far the queue was worked off (E84, E90)."""
     ahead, next_pass, position, visits = queue.progress()
     return {"last_number": queue.last_number, "ahead": ahead, "next_pass": next_pass, "position": position, "visits": visits}
+
+
+def encode_history(history: EventHistory) -> List[Dict[str, Any]]:
+    """When events last happened that some condition asks for, the latest last."""
+    return [{"time": each.time, "name": each.name, "env": list(each.env)} for each in history.all()]
+
+
+def happenings(value: Any) -> List[Happening]:
+    """The kind of such a list."""
+    found = map(Record, array(value))
+    return [Happening(each.get("time", seconds), each.get("name", text), each.get("env", strings)) for each in found]
 
 
 def decode(entries: List[Any], queue: EventQueue, is_open: Callable[[int], bool], lost: List[str]) -> List[Optional[ReadEvent]]:
