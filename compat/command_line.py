@@ -5,6 +5,7 @@ init (D4).
 """
 from __future__ import annotations
 
+import re
 from typing import List, Optional, Sequence, Set
 
 from . import UPSTART_VERSION
@@ -39,6 +40,9 @@ Options:
       --host=KIND             emit the events of the host: auto, systemd, container or none
       --profile=NAME          system that the jobs come from: ubuntu, rhel, chromeos or minimal
       --exit-with=JOB         with --host: end when this job has ended, with its exit status
+      --restart               go on for the daemon that executed this one: no start-up event
+      --state-fd=FD           with --restart: where that one's state is to be read
+      --write-state-file      write what was read to upstart.state in the directory of the jobs' output
   -q, --quiet                 show errors only
   -v, --verbose               show what happens
       --debug                 show everything, and honour the debug stanza
@@ -53,10 +57,11 @@ This is free software under the Apache License 2.0; there is NO WARRANTY.
 """
 
 _FLAGS = {"--no-log", "--chroot-sessions", "--no-startup-event", "--no-dbus", "--no-inherit-env", "--session", "--user",
-          "--no-cgroups", "--quiet", "--verbose", "--debug", "--help", "--version"}
+          "--no-cgroups", "--quiet", "--verbose", "--debug", "--help", "--version", "--restart", "--write-state-file"}
 _WITH_VALUE = {"--confdir", "--prepend-confdir", "--append-confdir", "--default-console", "--logdir", "--startup-event",
-               "--statedir", "--backend", "--host", "--profile", "--exit-with",
-               "--expose-units"}
+               "--statedir", "--backend", "--host", "--profile", "--exit-with", "--expose-units", "--state-fd"}
+
+_DECIMAL = re.compile("-?[0-9]{1,9}")
 
 
 class UsageError(Exception):
@@ -93,6 +98,8 @@ class Options:
         self.profile: Optional[str] = None
         self.exit_with: Optional[str] = None
         self.log_priority = MESSAGE
+        #: where the state is to be read from, -1 for nowhere (D24)
+        self.state_fd = -1
         self.flags: Set[str] = set()
 
     def has(self, flag: str) -> bool:
@@ -136,6 +143,10 @@ def parse(arguments: Sequence[str]) -> Options:
             options.statedir = value
         elif name == "--startup-event":
             startup_event = value
+        elif name == "--state-fd":
+            if not _DECIMAL.fullmatch(value):
+                raise _hinted(f"init: illegal argument: {value}")
+            options.state_fd = int(value)
         elif name == "--backend":
             options.backend = _one_of(_BACKENDS, value, "backend")
         elif name == "--host":

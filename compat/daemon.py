@@ -34,6 +34,7 @@ from .command_line import Information, Options, UsageError, parse
 from .config.catalogue import Catalogue
 from .config.sources import Source, home_directory, session_sources, system_sources
 from .config.watcher import Watcher
+from .control.calls import Call
 from .control.server import SYSTEM_ADDRESS, session_address
 from .control.service import Control
 from .control.session_file import SessionFile
@@ -53,6 +54,8 @@ from .log import PRIORITY_NAMES, Log
 from .loop import MainLoop
 from .notify import Notifier, take_private
 from .parser.definition import Match
+from .reexec.arrival import Inherited
+from .succession import Succession
 from .supervisor import Supervisor
 from .units.job_units import JobUnits
 from .units.systemd_manager import SystemdManager
@@ -74,7 +77,9 @@ _RUNAWAY_PAUSE = 0.02
 class Daemon:
     """One running daemon; also the DaemonServices of control."""
 
-    def __init__(self, options: Options, environment: Mapping[str, str]) -> None:
+    def __init__(self, options: Options, environment: Mapping[str, str], command: Sequence[str]) -> None:
+        # Before anything is opened.
+        inherited = Inherited() if options.has("--restart") else None
         self.user_mode = options.has("--user")
         self.uid = os.getuid()
         self.pid1 = os.getpid() == 1
@@ -94,8 +99,12 @@ class Daemon:
             self._environment.setdefault("TERM", "linux")
         nofile = _raise_descriptor_limit()
         address = session_address(self.uid, os.getpid()) if self.user_mode else SYSTEM_ADDRESS
+        self._log_directory = self._find_log_directory()
         inherit = self.user_mode and not options.has("--no-inherit-env")
         self._engine = Engine(self._environment, inherit, apparmor_usable(), address if self.user_mode else None)
+        self._succession = Succession(
+            options, environment, self._engine, self._log_lines, self.log, self._log_directory, inherited)
+        nofile = self._succession.nofile or nofile
         self._supervisor = Supervisor(self._engine, self.log, time.monotonic, self._loop.later)
         defaults = self._process_defaults(inherit, nofile)
         sources = self._sources()
@@ -118,12 +127,17 @@ class Daemon:
         self._supervisor.control = self._perform
         self._address = address
         self._session_file = SessionFile(self.log)
+        self._succession.attach(
+            self._loop, self._supervisor, self._backend, self._control, self._catalogue, nofile, options.default_console,
+            lambda: None if self._session_bus else self._address, command)
 
     # -- start-up ------------------------------------------------------------------------------------------
 
     def run(self) -> int:
         """Start, work until the session ends, clean up; returns the exit status."""
         options = self._options
+        # What is made until everything is loaded is not garbage.
+        gc.disable()
         if not self._system_mode:
             self.log(DEBUG, f"main: Running with UID {self.uid} as PID {os.getpid()} (PPID {os.getppid()})")
         if options.has("--no-log"):
@@ -135,8 +149,10 @@ class Daemon:
         self._loop.add_reader(self._backend.fileno(), self._backend.dispatch)
         self._loop.children = self._backend.reap
         self._loop.events = self._poll_events
+        self._succession.go_on()
         try:
             self._watcher.start()
+            self._succession.loaded()
         except Exception as error:
             # Jobs that were read before run; a reload reads the rest.
             self._on_error("reading the configuration", error)
@@ -147,18 +163,20 @@ class Daemon:
         # What was loaded lives long; the collector need not walk it again and again.
         gc.collect()
         gc.freeze()
+        gc.enable()
         if not self._session_bus:
-            listening = self._control.listen(self._address)
+            listening = self._control.listen(self._address, self._succession.listens)
             if not listening and self._system_mode and not self.pid1 and _answers(self._address):
                 # Two of them would run every job twice.
                 self.log(ERROR, "Another daemon is running already")
                 return 1
             if listening and self.user_mode:
                 self._session_file.write(self._environment, os.getpid(), self._address)
-        self._connect_bus()
         is_subreaper = self._become_subreaper()
         self._go_on()
         self._show_jobs()
+        self._succession.complete()
+        self._connect_bus()
         self._notifier.ready()
         if self._host is None:
             self._emit_startup()
@@ -205,20 +223,26 @@ class Daemon:
     def _go_on(self) -> None:
         """Go on from what a daemon before this one left behind (B204)."""
         if self._journal_file is None:
+            self._succession.knows_nothing()
             return
         journal = Journal(self._engine, self._journal_file, boot.identity(), self._backend.handle, self.log, self._loop.later)
-        restore = journal.load()
-        if restore is None and self._defaults.passage is not None:
+        restore = journal.load() if not self._succession.knows else None
+        if restore is None:
+            self._succession.knows_nothing()
+        if self._succession.replaces:
+            journal.started = True
+        if restore is None and not self._succession.knows and self._defaults.passage is not None:
             passage.clear(self._defaults.passage)
         self._journal = journal
         self._supervisor.record = journal.commit
         if restore is not None:
             self._supervisor.feed(restore)
-        lost = recovered(self._backend.strays(), self._engine, self.log)
+        lost = recovered(self._backend.strays(), self._engine, self.log) if not self._succession.knows else None
         if lost is not None:
             # There was a daemon in this boot, whatever has become of its journal.
             journal.started = True
             self._supervisor.feed(lost)
+        journal.commit()
         if self._store is not None:
             self._store.forget_the_rest()
 
@@ -246,7 +270,7 @@ class Daemon:
     def _emit_startup(self) -> None:
         """Once a boot, whatever happens to the daemon in the meantime (B204)."""
         event = self._options.startup_event
-        if event is None or (self._journal is not None and self._journal.started):
+        if event is None or self._succession.replaces or (self._journal is not None and self._journal.started):
             return
         if self._journal is not None:
             self._journal.started = True
@@ -295,13 +319,13 @@ class Daemon:
         return ProcessDefaults(
             console=options.default_console,
             logging=not options.has("--no-log"),
-            log_directory=self._log_directory(),
+            log_directory=self._log_directory,
             umask=umask if inherit else 0o022,
             chdir="/" if self._system_mode else _working_directory(),
             nofile=nofile,
             debug_stanza=options.has("--debug"))
 
-    def _log_directory(self) -> Optional[str]:
+    def _find_log_directory(self) -> Optional[str]:
         given = self._options.logdir
         if not self.user_mode:
             given = self._environment.get("UPSTART_LOGDIR") or given
@@ -436,6 +460,14 @@ class Daemon:
         host = self._host.described() if self._host is not None else Host(SESSION if self.user_mode else PLAIN)
         return str(EventSources(host, RegisteredJobs(self._engine)).source(Operand(job, stanza, operand)))
 
+    def state(self) -> str:
+        """C47."""
+        return self._succession.state()
+
+    def re_execute(self, call: Call) -> None:
+        """C48. Raises Refused."""
+        self._succession.request(call)
+
     # -- the log -----------------------------------------------------------------------------------------------
 
     def log(self, priority: int, text: str) -> None:
@@ -515,7 +547,7 @@ def main(arguments: Optional[Sequence[str]] = None) -> int:
         print("init: Need to be root", file=sys.stderr)
         return 1
     try:
-        return Daemon(options, os.environ).run()
+        return Daemon(options, os.environ, [sys.argv[0], *arguments]).run()
     except NoBackend as error:
         print(f"init: {error}", file=sys.stderr)
         return 1

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import os
 import select
-from typing import List, Optional
+from typing import List, Optional, Tuple
 
 from .descriptor_reserve import in_reserve
+from .kept_descriptors import is_pidfd_of
 
 
 def _status(pid: int) -> List[bytes]:
@@ -78,6 +79,20 @@ class Identity:
             if in_reserve(self._pidfd):
                 self.close()
                 self._started = start_time(pid)
+
+    @classmethod
+    def restored(cls, pid: int, pidfd: int, started: str) -> Identity:
+        """That of a daemon that this one replaces, from what ``state`` gave it."""
+        found = cls.__new__(cls)
+        found._pid = pid
+        found._pidfd = pidfd if is_pidfd_of(pidfd, pid) else -1
+        found._started = started.encode("ascii", "replace") or None
+        return found
+
+    def state(self) -> Tuple[int, str]:
+        """The pidfd, -1 for none, and the start time."""
+        started = self._started if self._started is not None else start_time(self._pid)
+        return self._pidfd, (started or b"").decode("ascii")
 
     def holds(self) -> bool:
         """Whether the process lives, or has ended and waits for our own waitpid."""

@@ -87,6 +87,24 @@ class PendingCalls:
         self._calls[call.number] = call
         return call.number
 
+    def of_connection(self, connection: Any) -> List[Call]:
+        """Every call that came over a connection."""
+        return [call for call in self._calls.values() if isinstance(call, Call) and call.connection is connection]
+
+    @property
+    def last(self) -> int:
+        """The highest number that was given."""
+        return self._last
+
+    def go_on_after(self, last: int) -> None:
+        """Give no number up to ``last``: calls from before a re-exec have those."""
+        self._last = max(self._last, last)
+
+    def enter_again(self, call: Call, number: int, job: Optional[str]) -> None:
+        """A call from before a re-exec, under the number that it had."""
+        call.number, call.job = number, job
+        self._calls[number] = call
+
     def leave(self, number: int) -> Optional[Caller]:
         """The call of that number, which is forgotten; None if its client is gone."""
         return self._calls.pop(number, None)

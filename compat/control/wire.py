@@ -7,7 +7,10 @@ each connection, while this service answers for thousands of paths with one call
 from __future__ import annotations
 
 import importlib
+import os
 import select
+import socket
+import struct
 from typing import Any
 
 _bindings: Any = importlib.import_module("_dbus_bindings")
@@ -58,6 +61,8 @@ UPSTART_NAME = "com.ubuntu.Upstart"
 #: Ours (chapter 6).
 HOST_INTERFACE = "org.upstartcompat.Host1"
 EXPLANATION_INTERFACE = "org.upstartcompat.Job1"
+#: Of the calls by which relays hand on calls that waited over a re-exec (kept_clients.py).
+KEPT_CALL = "Kept"
 _FREEDESKTOP_ERROR = "org.freedesktop.DBus.Error."
 _FREEDESKTOP_ERRORS = frozenset(("InvalidArgs", "Failed", "UnknownMethod", "AccessDenied", "NoMemory"))
 
@@ -121,6 +126,30 @@ def writable(connection: Any) -> bool:
     poll = select.poll()
     poll.register(fd, select.POLLOUT)
     return any(events & select.POLLOUT for _, events in poll.poll(0))
+
+
+def bare_call(serial: int, no_reply: bool) -> bytes:
+    """A method call as it goes over a socket, that says nothing but its serial: member KEPT_CALL of object /."""
+    def field(code: int, signature: bytes, value: str) -> bytes:
+        return struct.pack("<BBcBI", code, 1, signature, 0, len(value)) + value.encode("ascii") + b"\0"
+
+    fields = field(1, b"o", "/")
+    fields += b"\0" * (-len(fields) % 8) + field(3, b"s", KEPT_CALL)
+    header = struct.pack("<cBBBIII", b"l", 1, int(no_reply), 1, 0, serial, len(fields)) + fields
+    return header + b"\0" * (-len(header) % 8)
+
+
+def peer_address(connection: Any) -> bytes:
+    """The address of the other end of a private connection, empty if it has none."""
+    fd = connection.get_unix_fd()
+    if fd is None:
+        return b""
+    try:
+        with socket.socket(fileno=os.dup(fd)) as end:
+            name = end.getpeername()
+    except OSError:
+        return b""
+    return name if isinstance(name, bytes) else name.encode()
 
 
 def flush_and_close(connection: Any) -> None:

@@ -54,6 +54,11 @@ class Engine:
         out, self._core.out = self._core.out, []
         return out
 
+    @property
+    def core(self) -> Core:
+        """All that there is, for whoever writes it down or fills a fresh engine with it (compat.state)."""
+        return self._core
+
     def has_work(self) -> bool:
         """Whether PollEvents would do anything."""
         return self._core.queue.has_work()

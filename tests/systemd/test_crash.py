@@ -1,8 +1,6 @@
 """Kill -9 of the daemon at every step, and what the next one makes of it, with transient units (B204, X260)."""
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
 from tests.daemon import test_crash as crash
