@@ -10,7 +10,7 @@ import pytest
 
 from tests.daemon.conftest import place as place
 from tests.systemd import box
-from tests.systemd.upstart import SYSTEMD, Upstart
+from tests.systemd.upstart import SYSTEMD, Upstart, units
 
 HERE = pathlib.Path(__file__).resolve().parent
 _BOX = pytest.StashKey[box.Box]()
@@ -85,6 +85,8 @@ def launch(place: pathlib.Path) -> Iterator[Launch]:
 
     yield run
     for each in started:
+        # Shown if the test failed.
+        print(each.log(), units())
         each.destroy()
 
 
