@@ -151,6 +151,9 @@ class SystemdBackend:
     def _start(self, request: SpawnProcess) -> bool:
         try:
             return self._services.start(request)
+        except SystemdError:
+            self._delayed[request.spawn] = request
+            return True
         except OSError:
             # Tried again, and complained of, by the native backend.
             self._placements[request.spawn] = Placement(SCOPE, "it could not be prepared at once")

@@ -53,6 +53,8 @@ _CLD_EXITED = 1
 _JOBS_OWN_FAULT = (201, 205, 206, 216, 217)
 #: How long a followed fork waits for systemd's word, and the daemon for systemd to make one process, in seconds.
 _MAIN_PID_SECONDS, _PID_SECONDS = 2.0, 1.0
+#: After how long a systemd that did not answer is asked again, in seconds.
+_ASK_AGAIN_SECONDS = 5.0
 
 
 class _Service:
@@ -103,7 +105,10 @@ class TransientServices:
     # -- starting --------------------------------------------------------------------------------------------------
 
     def start(self, request: SpawnProcess) -> bool:
-        """Have systemd start a process; whether it took it. Raises OSError if nothing could be prepared for that."""
+        """Have systemd start a process; whether it took it.
+
+        Raises OSError if nothing could be prepared for that, and SystemdError if the connection is lost: then it may be tried again.
+        """
         birth = self._setup.prepare(request, False, self._failed)
         try:
             ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -120,7 +125,10 @@ class TransientServices:
                 unit = self._units.make(request, ".service", properties, self._connection.start_transient)
             except (SystemdError, OSError) as error:
                 ours.close()
+                # Should there be a unit after all, its launcher ends with its channel.
                 self._setup.abandon(birth)
+                if isinstance(error, SystemdError) and not self._connection.is_open:
+                    raise
                 self._without(request, str(error), WARN)
                 return False
         birth.handed_over()
@@ -279,7 +287,10 @@ class TransientServices:
         try:
             found = self._connection.run_of(service.unit)
         except SystemdError as error:
-            self._log(WARN, f"Failed to ask systemd about {service.unit}: {error}")
+            if self._connection.is_open:
+                # Nobody else would ask again.
+                self._log(WARN, f"Failed to ask systemd about {service.unit}: {error}")
+                self._later(_ASK_AGAIN_SECONDS, partial(self._ask_again, service))
             return
         finally:
             self._units.dispatch_later()
@@ -293,6 +304,10 @@ class TransientServices:
             b"MainPID": found.pid, b"ExecMainCode": found.code, b"ExecMainStatus": found.status})
         if found.pid and self._services.get(service.request.spawn) is service:
             self._changed(service, _UNIT_INTERFACE, {b"ActiveState": found.state})
+
+    def _ask_again(self, service: _Service) -> None:
+        if self._services.get(service.request.spawn) is service and self._connection.is_open:
+            self._ask_about(service)
 
     def _ended(self, service: _Service, code: int, status: int) -> None:
         """In the order of X98; what the launcher said comes first (X28)."""
@@ -344,7 +359,7 @@ class TransientServices:
         """Signals may have been lost: ask for what they would have said."""
         for service in list(self._services.values()):
             if service.channel is None:
-                self._ask_about(service)
+                self._ask_again(service)
 
     def in_use(self) -> Set[str]:
         """Units whose process lives."""

@@ -7,6 +7,7 @@ results, tracebacks and captured output are what they would be if the tests had 
 from __future__ import annotations
 
 import importlib.util
+import itertools
 import json
 import os
 import pathlib
@@ -23,6 +24,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 SCRIPT = ROOT / "tests" / "systemd-box"
 #: In the environment of what runs in the box: the number of the descriptor that reports go to.
 MARKER = "UPSTART_COMPAT_BOX"
+_numbers = itertools.count()
 #: Seconds that a test may take before the box is taken for dead.
 _PATIENCE = 300.0
 #: Seconds after which a box ends that nobody has ended.
@@ -76,7 +78,7 @@ class Box:
     def __init__(self, config: pytest.Config, nodes: Sequence[str]) -> None:
         self._config = config
         self._nodes = nodes
-        self._name = f"upstart-compat-{os.getpid()}"
+        self._name = f"upstart-compat-{os.getpid()}-{next(_numbers)}"
         self._process: Optional["subprocess.Popen[bytes]"] = None
         self._output = os.fdopen(os.memfd_create("box"), "w+b")
         self._reader = -1

@@ -10,10 +10,11 @@ import pytest
 
 from tests.daemon.conftest import place as place
 from tests.systemd import box
-from tests.systemd.upstart import SYSTEMD, Upstart
+from tests.systemd.upstart import SYSTEMD, Upstart, units
 
 HERE = pathlib.Path(__file__).resolve().parent
-_BOX = pytest.StashKey[box.Box]()
+#: A box for each file, so that pytest-xdist can give files to several workers.
+_BOXES = pytest.StashKey["dict[pathlib.Path, box.Box]"]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -35,16 +36,17 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         for item in ours:
             item.add_marker(pytest.mark.skip(reason=reason))
     else:
-        config.stash[_BOX] = box.Box(config, [item.nodeid for item in ours])
+        config.stash[_BOXES] = {
+            path: box.Box(config, [item.nodeid for item in ours if item.path == path]) for path in {item.path for item in ours}}
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Optional[bool]:
-    if _BOX not in item.config.stash or not _is_ours(item):
+    if _BOXES not in item.config.stash or not _is_ours(item):
         return None
     hook = item.ihook
     hook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
-    for report in _reports(item, item.config.stash[_BOX]):
+    for report in _reports(item, item.config.stash[_BOXES][item.path]):
         hook.pytest_runtest_logreport(report=report)
     hook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
     return True
@@ -60,8 +62,9 @@ def _reports(item: pytest.Item, ran: box.Box) -> Iterator[pytest.TestReport]:
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    if _BOX in session.config.stash:
-        session.config.stash[_BOX].end()
+    if _BOXES in session.config.stash:
+        for each in session.config.stash[_BOXES].values():
+            each.end()
 
 
 class Launch(Protocol):
@@ -85,6 +88,8 @@ def launch(place: pathlib.Path) -> Iterator[Launch]:
 
     yield run
     for each in started:
+        # Shown if the test failed.
+        print(each.log(), units())
         each.destroy()
 
 

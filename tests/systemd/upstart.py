@@ -111,5 +111,5 @@ class Upstart(Daemon):
         super().destroy()
         # Their processes are dead, but systemd keeps how they ended until somebody has read it.
         systemctl("reset-failed")
-        systemctl("stop", "upstart-*.service", "upstart-*.scope")
-        eventually(lambda: not units(), lambda: f"units of jobs: {units()}")
+        systemctl("stop", "--no-block", "upstart-*.service", "upstart-*.scope")
+        eventually(lambda: not units(), lambda: f"no unit is left, but: {systemctl('status', '--full', 'upstart-*')[1]}")
