@@ -11,7 +11,7 @@ from typing import Any, Iterator
 import pytest
 
 from tests.daemon.running import Failed, eventually
-from tests.systemd.upstart import SYSTEMD, Upstart, shown, systemctl
+from tests.systemd.upstart import Upstart, shown, systemctl
 
 FOLDER = pathlib.Path("/run/systemd/system")
 SERVICE = "exec sleep 1000\n"
