@@ -50,7 +50,8 @@ def unit_name(job: str) -> Optional[str]:
 def unit_text(job: str, launcher: str, socket: str) -> str:
     """The file's text; ``launcher`` and ``socket`` are absolute paths."""
     name = unit_name(job) or ""
-    ask = f"{_word(launcher)} ask {_word(socket)}"
+    # Variables are looked for behind the program only.
+    ask = f"{_word(launcher)} ask {_word(socket).replace('$', '$$')}"
     readable = "".join(character if character.isprintable() else "?" for character in job)
     description = "Upstart job " + readable.replace("\\", "\\\\").replace("%", "%%")
     return _TEXT.format(description=description, mark=_MARK, job=name[:-len(_SUFFIX)], ask=ask)
@@ -64,4 +65,4 @@ def is_made_here(text: str) -> bool:
 def _word(path: str) -> str:
     """A path as one word of a command line."""
     quoted = "".join(f"\\x{ord(each):02x}" if each in " \t\n\"'\\;" else each for each in path)
-    return quoted.replace("%", "%%").replace("$", "$$")
+    return quoted.replace("%", "%%")

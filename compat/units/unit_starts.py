@@ -97,7 +97,7 @@ class UnitStarts:
             if self._is_needed(job):
                 self._start(job, attempts)
                 break
-        if self._waiting:
+        if self._waiting and self._manager.is_reachable:
             self._later(0.0)
 
     def _start(self, job: str, attempts: int) -> None:
