@@ -145,6 +145,9 @@ class SystemdBackend:
             self._native.spawn(request)
         elif not self._connection.is_open and self._reconnects < _MOST_RECONNECTS:
             self._delayed[request.spawn] = request
+        elif not self._connection.is_open:
+            self._without_unit(request, "systemd does not answer")
+            self._native.spawn(request)
         elif not self._start(request):
             self._native.spawn(request)
 
