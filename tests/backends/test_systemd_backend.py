@@ -63,6 +63,7 @@ def test_x259_start_and_end(host: SystemdHost, code: int, status: int, fed: int)
     assert (handle["unit"], handle["invocation"], handle["executed"]) == (WEB, INVOCATION, True)
     host.systemd.ended(WEB, code, status)
     assert host.course(spawn)[2:] == [exactly(ProcessEnded(spawn, fed))]
+    assert host.backend.placement(spawn) == (NATIVE, "not known"), "nothing is kept of what is over"
     # The unit is let go when systemd has come to rest with it.
     host.systemd.say(WEB, UNIT, ActiveState=b"deactivating", SubState=b"stop")
     assert host.systemd.calls == []
