@@ -37,12 +37,13 @@ def compile_program(directory: pathlib.Path) -> pathlib.Path:
 
 
 class Session:
-    """A session daemon; use it as a context manager. ``ready_after`` is the time from exec to the first answer, in s."""
+    """A session daemon, or one in system mode; use it as a context manager. ``ready_after`` is the time from exec to the first answer, in s.
+    """
 
     #: What the interpreter is to run; exchange it for a profiler's.
     program: List[str] = ["-m", "compat.daemon"]
 
-    def __init__(self, jobs: Dict[str, str], options: Sequence[str] = (), nofile: Optional[int] = None) -> None:
+    def __init__(self, jobs: Dict[str, str], options: Sequence[str] = (), nofile: Optional[int] = None, system: bool = False) -> None:
         self.directory = pathlib.Path(tempfile.mkdtemp(prefix="upstart-compat-bench-"))
         for name in ("conf", "log", "run"):
             (self.directory / name).mkdir(mode=0o700)
@@ -53,12 +54,14 @@ class Session:
         # Without compiled modules it is the compiler that would be measured.
         self.environment.pop("PYTHONDONTWRITEBYTECODE", None)
         limit = ["prlimit", f"--nofile={nofile}:"] if nofile else []
+        mode = ["--statedir", str(self.directory / "run")] if system else ["--user"]
         begin = time.monotonic()
         self.process = subprocess.Popen(
-            [*limit, sys.executable, *self.program, "--user", "--no-startup-event", "--confdir", str(self.directory / "conf"),
+            [*limit, sys.executable, *self.program, *mode, "--no-startup-event", "--confdir", str(self.directory / "conf"),
              "--logdir", str(self.directory / "log"), *options],
             env=self.environment, cwd=str(self.directory), stdout=self.log, stderr=self.log, stdin=subprocess.DEVNULL)
-        self.address = f"unix:abstract=/com/ubuntu/upstart-session/{os.getuid()}/{self.process.pid}"
+        session = f"-session/{os.getuid()}/{self.process.pid}"
+        self.address = f"unix:abstract=/com/ubuntu/upstart{'' if system else session}"
         self.environment["UPSTART_SESSION"] = self.address
         self.connection = self._connect()
         self.get_property("version")
@@ -115,6 +118,10 @@ class Session:
     def stop(self, path: str) -> None:
         """Stop a job by its path and wait."""
         self.call(path, UPSTART + ".Job", "Stop", "asb", [], True)
+
+    def instances(self, path: str) -> List[str]:
+        """The instances of a job by its path."""
+        return [str(each) for each in self.call(path, UPSTART + ".Job", "GetAllInstances")[0]]  # type: ignore[attr-defined]
 
     def main_pid(self, instance: str) -> int:
         """The main process of an instance, by its path."""

@@ -102,6 +102,12 @@ class Supervisor:
 
     def _perform(self, todo: List[Any]) -> None:
         performers = self._performers
+        spawns = [action for action in todo if type(action) is actions.SpawnProcess]
+        if len(spawns) > 1:
+            try:
+                self._hands().foresee(spawns)
+            except Exception as error:
+                self._report("preparing to start processes", error)
         for action in todo:
             try:
                 performers.get(type(action), self.control)(action)

@@ -89,6 +89,9 @@ class NativeBackend:
 
     # -- starting ------------------------------------------------------------------------------------
 
+    def foresee(self, requests: Sequence[SpawnProcess]) -> None:
+        """There is nothing to begin (protocol.Backend.foresee)."""
+
     def spawn(self, request: SpawnProcess) -> None:
         """Start a process (protocol.Backend.spawn)."""
         self._try(request, 0, ATTEMPTS_AT_ONCE)

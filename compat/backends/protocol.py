@@ -7,7 +7,7 @@ when SIGCHLD arrived or after ``dispatch``.
 """
 from __future__ import annotations
 
-from typing import Any, Callable, Dict, List, NamedTuple, Optional, Protocol, Tuple
+from typing import Any, Callable, Dict, List, NamedTuple, Optional, Protocol, Sequence, Tuple
 
 from ..engine.actions import AdoptProcess, DetachTrace, SignalProcess, SpawnProcess
 from ..engine.inputs import ProcessSpawned  # noqa: F401  (named by the docstrings)
@@ -61,6 +61,12 @@ class Backend(Protocol):
 
         The program must not run before ``feed(ProcessSpawned)`` has returned, and never if the daemon
         dies until then: only after it the pid and the handle are on record (B204).
+        """
+
+    def foresee(self, requests: Sequence[SpawnProcess]) -> None:
+        """All of these are going to be asked for by ``spawn``, in this order: what takes time may begin now.
+
+        Nothing is fed for any of them before its ``spawn``.
         """
 
     def adopt(self, request: AdoptProcess) -> None:

@@ -6,7 +6,7 @@ in the order of D47: confirmations of execs first, then ends, stops and continua
 """
 from __future__ import annotations
 
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 from ..engine.actions import AdoptProcess, DetachTrace, SignalProcess, SpawnProcess
 from ..engine.inputs import (
@@ -146,6 +146,9 @@ class SimulatedBackend:
         self.vanished: List[int] = []
         #: signal that kill(2) refuses -> reason
         self.refused_signals: Dict[int, str] = {}
+
+    def foresee(self, requests: Sequence[SpawnProcess]) -> None:
+        """There is nothing to begin (protocol.Backend.foresee)."""
 
     def spawn(self, request: SpawnProcess) -> None:
         """Make a process."""

@@ -10,7 +10,7 @@ everything is looked up again once it is back.
 """
 from __future__ import annotations
 
-from typing import Any, Callable, Dict, List, Optional
+from typing import Any, Callable, Dict, List, Optional, Sequence, Set
 
 from ..engine.actions import INFO, WARN, AdoptProcess, DetachTrace, SignalProcess, SpawnProcess
 from ..engine.inputs import ProcessEnded, ProcessLost, ProcessNeverRan, ProcessSpawnFailed, ProcessVanished
@@ -60,6 +60,8 @@ class SystemdBackend:
         self.looked_again: Callable[[], None] = lambda: None
         self._descriptor = -1
         self._reconnects = 0
+        #: Starts that were begun, or seen not to be systemd's, and have not been asked for yet.
+        self._foreseen: Set[int] = set()
         #: Starts that wait for systemd to answer again.
         self._delayed: Dict[int, SpawnProcess] = {}
         self._placements: Dict[int, Placement] = {}
@@ -144,31 +146,43 @@ class SystemdBackend:
 
     # -- starting --------------------------------------------------------------------------------------------------
 
+    def foresee(self, requests: Sequence[SpawnProcess]) -> None:
+        """Have systemd make all of them at once (protocol.Backend.foresee)."""
+        for request in requests:
+            self._begin(request)
+            self._foreseen.add(request.spawn)
+
     def spawn(self, request: SpawnProcess) -> None:
         """Start a process (protocol.Backend.spawn)."""
+        if request.spawn in self._foreseen:
+            self._foreseen.discard(request.spawn)
+        else:
+            self._begin(request)
+        if request.spawn in self._services:
+            self._services.go_on(request.spawn)
+        elif request.spawn not in self._delayed:
+            self._native.spawn(request)
+
+    def _begin(self, request: SpawnProcess) -> None:
+        """Have systemd make it if it is to be in a service, or note that this has to wait for systemd."""
         definition = request.definition
         place = placement(definition, request.process, self._setup.console_of(definition), request.fds, self._defaults.debug_stanza)
         self._placements[request.spawn] = place
         if place.kind != SERVICE:
-            self._native.spawn(request)
-        elif not self._connection.is_open and self._reconnects < _MOST_RECONNECTS:
-            self._delayed[request.spawn] = request
-        elif not self._connection.is_open:
+            return
+        if not self._connection.is_open and self._reconnects >= _MOST_RECONNECTS:
             self._without_unit(request, "systemd does not answer")
-            self._native.spawn(request)
-        elif not self._start(request):
-            self._native.spawn(request)
-
-    def _start(self, request: SpawnProcess) -> bool:
+            return
+        if not self._connection.is_open:
+            self._delayed[request.spawn] = request
+            return
         try:
-            return self._services.start(request)
+            self._services.begin(request)
         except SystemdError:
             self._delayed[request.spawn] = request
-            return True
         except OSError:
             # Tried again, and complained of, by the native backend.
             self._placements[request.spawn] = Placement(SCOPE, "it could not be prepared at once")
-            return False
 
     def _settle(self, process: Process, request: SpawnProcess, leave: Callable[[], None]) -> None:
         place = self._placements.get(request.spawn)

@@ -2,7 +2,8 @@
 
 What happens to one, and the method that is called then:
 
-    start         the launcher's request lies in a socket whose other end is the unit's standard input
+    begin         the launcher's request lies in a socket whose other end is the unit's standard input
+    go_on         the engine waits for it, and so does the daemon, as long as that does not take long
     _said_pid     the launcher runs in the unit and said its pid: ProcessSpawned, then leave to go on
     _main_pid     a fork was followed (tracee.py): parent and child are held until systemd knows the new pid
     _ended        systemd says how the main process ended: ProcessEnded
@@ -96,16 +97,16 @@ class TransientServices:
         self._without = without
         self._otherwise = otherwise
         self._services: Dict[int, _Service] = {}
-        #: Those whose launcher has not said its pid.
-        self._unborn: Set[int] = set()
+        #: Those that were waited for in vain.
+        self._overdue: Set[int] = set()
 
     def __contains__(self, spawn: int) -> bool:
         return spawn in self._services
 
     # -- starting --------------------------------------------------------------------------------------------------
 
-    def start(self, request: SpawnProcess) -> bool:
-        """Have systemd start a process; whether it took it.
+    def begin(self, request: SpawnProcess) -> None:
+        """Have systemd start a process; it is one of ours then, unless systemd does not take it.
 
         Raises OSError if nothing could be prepared for that, and SystemdError if the connection is lost: then it may be tried again.
         """
@@ -130,21 +131,27 @@ class TransientServices:
                 if isinstance(error, SystemdError) and not self._connection.is_open:
                     raise
                 self._without(request, str(error), WARN)
-                return False
+                return
         birth.handed_over()
         service = self._services[request.spawn] = _Service(request, birth.process, unit, ours)
         self._units.watch(unit, partial(self._changed, service))
-        self._setup.watch(ours.fileno(), partial(self._said_pid, service))
-        if not self._unborn:
-            self._wait_for_pid(ours)
-        self._unborn.add(request.spawn)
+
+    def go_on(self, spawn: int) -> None:
+        """The engine waits for a process that systemd was asked for."""
+        service = self._services[spawn]
+        if service.channel is None:
+            return
+        self._setup.watch(service.channel.fileno(), partial(self._said_pid, service))
+        if not self._overdue:
+            self._wait_for_pid(service.channel)
         self._said_pid(service)
-        return True
+        if service.channel is not None:
+            self._overdue.add(spawn)
 
     def _wait_for_pid(self, channel: socket.socket) -> None:
         """A start is one step of the engine's, as a fork is (X25): so nothing else happens until systemd has done it.
 
-        Not if it takes long, nor for more starts then than the first: they go on when the pids are said.
+        Not if it takes long, nor for more starts then: they go on when the pids are said.
         """
         ready = select.poll()
         ready.register(channel, select.POLLIN)
@@ -218,7 +225,7 @@ class TransientServices:
             pass
 
     def _close_channel(self, service: _Service) -> None:
-        self._unborn.discard(service.request.spawn)
+        self._overdue.discard(service.request.spawn)
         channel, service.channel = service.channel, None
         if channel is not None:
             self._setup.unwatch(channel.fileno())

@@ -1,0 +1,176 @@
+"""The table of what jobs cost as transient units: ours, native, and bare units from one client, in one run.
+
+    python bench/systemd.py [--rounds N] [--many N]
+
+Needs root, and what tests/systemd-box needs: everything is measured in a box with a systemd of its own. "bare" is
+this program itself asking systemd for units of /bin/sleep, over the private socket by pystemd, and waiting for
+systemd's word; "service" is the daemon with --backend=systemd, "native" with --backend=native. The three are measured
+in turn. Values are medians in milliseconds, but for many jobs by one event: jobs that run in a second.
+
+    start   from the request until it runs         exit   from kill -9 until whoever asked knows
+    stop    from the request until it is stopped   many   jobs, or units, at once
+"""
+from __future__ import annotations
+
+import argparse
+import os
+import pathlib
+import signal
+import statistics
+import subprocess
+import sys
+import time
+from typing import Any, Callable, Dict, List, Optional, Tuple
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from bench.session import Session, table  # noqa: E402
+from compat.backends.systemd_connection import SystemdConnection  # noqa: E402
+from compat.backends.unit_properties import Property  # noqa: E402
+
+_INSIDE = "--inside"
+_SLEEP = b"/bin/sleep"
+_SERVICE, _UNIT = b"org.freedesktop.systemd1.Service", b"org.freedesktop.systemd1.Unit"
+
+
+class Bare:
+    """One client of systemd's."""
+
+    name = "bare"
+
+    def __init__(self) -> None:
+        self._connection = SystemdConnection()
+        self._connection.open()
+        self._serial = 0
+        self._states: Dict[str, Dict[bytes, Any]] = {}
+
+    def _make(self) -> str:
+        self._serial += 1
+        unit = f"bench-{self._serial}.service"
+        self._states[unit] = {}
+        self._connection.watch(unit, lambda interface, changed: self._states[unit].update(changed))
+        self._connection.start_transient(unit, [
+            Property(b"Type", b"s", b"exec"), Property(b"ExecStart", b"a(sasb)", [(_SLEEP, [_SLEEP, b"1000"], False)]),
+            Property(b"CollectMode", b"s", b"inactive-or-failed"), Property(b"DefaultDependencies", b"b", False)])
+        return unit
+
+    def _until(self, units: List[str], condition: Callable[[Dict[bytes, Any]], bool]) -> None:
+        left = set(units)
+        while left:
+            self._connection.dispatch()
+            left = {unit for unit in left if not condition(self._states[unit])}
+
+    def start(self) -> Tuple[str, int]:
+        unit = self._make()
+        self._until([unit], lambda state: state.get(b"ActiveState") == b"active")
+        return unit, self._states[unit][b"MainPID"]
+
+    def wait_end(self, handle: str) -> None:
+        self._until([handle], lambda state: state.get(b"MainPID") == 0)
+
+    def stop(self, handle: str) -> None:
+        self._connection.call(b"StopUnit", b"ss", handle.encode(), b"replace")
+        self._until([handle], lambda state: state.get(b"ActiveState") in (b"inactive", b"failed"))
+
+    def many(self, count: int) -> float:
+        begin = time.perf_counter()
+        units = [self._make() for _ in range(count)]
+        self._until(units, lambda state: state.get(b"ActiveState") == b"active")
+        took = time.perf_counter() - begin
+        for unit in units:
+            self._connection.call(b"StopUnit", b"ss", unit.encode(), b"replace")
+        self._until(units, lambda state: state.get(b"ActiveState") in (b"inactive", b"failed"))
+        return count / took
+
+    def close(self) -> None:
+        self._connection.close()
+
+
+class Ours:
+    """The daemon."""
+
+    def __init__(self, name: str, backend: str, many: int) -> None:
+        self.name = name
+        jobs = {"one": "console none\nexec sleep 1000\n"}
+        jobs.update({f"many-{number}": "start on all\nstop on none\nconsole none\nexec sleep 1000\n" for number in range(many)})
+        self._session = Session(jobs, ("--backend", backend, "--no-dbus", "--expose-units", "no"), system=True)
+        self._job = self._session.job("one")
+
+    def start(self) -> Tuple[str, int]:
+        instance = self._session.start(self._job)
+        return instance, self._session.main_pid(instance)
+
+    def wait_end(self, handle: str) -> None:
+        while self._session.instances(self._job):
+            pass
+
+    def stop(self, handle: str) -> None:
+        self._session.stop(self._job)
+
+    def many(self, count: int) -> float:
+        begin = time.perf_counter()
+        self._session.emit("all")
+        took = time.perf_counter() - begin
+        self._session.emit("none")
+        return count / took
+
+    def close(self) -> None:
+        self._session.__exit__()
+
+
+def measure(what: Any, rounds: int, many: int) -> List[float]:
+    """start, exit, stop in ms; many in jobs a second."""
+    times: Tuple[List[float], List[float], List[float]] = ([], [], [])
+    for number in range(2 * rounds):
+        begin = time.perf_counter()
+        handle, pid = what.start()
+        times[0].append((time.perf_counter() - begin) * 1000)
+        begin = time.perf_counter()
+        if number % 2:
+            os.kill(pid, signal.SIGKILL)
+            what.wait_end(handle)
+        else:
+            what.stop(handle)
+        times[1 if number % 2 else 2].append((time.perf_counter() - begin) * 1000)
+    return [*map(statistics.median, times), statistics.median(what.many(many) for _ in range(3))]
+
+
+def inside(rounds: int, many: int) -> None:
+    results: List[Tuple[str, List[float]]] = []
+    for make in (Bare, lambda: Ours("service", "systemd", many), lambda: Ours("native", "native", many)):
+        what = make()
+        results.append((what.name, measure(what, rounds, many)))
+        what.close()
+    bare = results[0][1]
+
+    def cell(value: float, base: Optional[float], more_is_better: bool) -> str:
+        ratio = "" if base is None else f" ({base / value if more_is_better else value / base:.2f} x)"
+        return f"{value:.0f}/s{ratio}" if more_is_better else f"{value:.2f} ms{ratio}"
+
+    rows = [(name, *(cell(value, base if name != "bare" else None, position == 3)
+                     for position, (value, base) in enumerate(zip(values, bare)))) for name, values in results]
+    table(f"Jobs and units ({many} at once)", ("", "start", "exit", "stop", "many"), rows)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=30, metavar="N", help="starts that are measured (default: 30)")
+    parser.add_argument("--many", type=int, default=200, metavar="N", help="jobs at once (default: 200)")
+    parser.add_argument(_INSIDE, action="store_true", help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.inside:
+        inside(arguments.rounds, arguments.many)
+        return
+    if os.getuid():
+        print("not measured: a box with systemd needs root")
+        return
+    places = [word for path in dict.fromkeys((str(ROOT), sys.prefix, sys.base_prefix)) for word in ("-r", path)]
+    command = [sys.executable, str(pathlib.Path(__file__).resolve()), _INSIDE, "--rounds", str(arguments.rounds),
+               "--many", str(arguments.many)]
+    box = [str(ROOT / "tests" / "systemd-box"), "run", "-n", f"bench-{os.getpid()}", "-t", "600", *places]
+    subprocess.run([*box, "--", *command], check=True)
+
+
+if __name__ == "__main__":
+    main()
