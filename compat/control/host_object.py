@@ -1,4 +1,4 @@
-"""The interface org.upstartcompat.Host1 of the manager object, for the host bridge (B200-B206, B218-B221).
+"""The interface org.upstartcompat.Host1 of the manager object, for the host bridge (B200-B206, B218-B221, B232).
 
 There in host mode only, and for callers on the private socket only, whom libdbus has found to be root: no bus policy
 can give it away. Everybody else gets PermissionDenied.
@@ -8,7 +8,9 @@ from __future__ import annotations
 from typing import Any, Callable, List, Tuple
 
 from ..bridges.host.fact import Fact, HostEvent
+from ..bridges.host.unit_phases import STARTING, STOPPING
 from ..engine.view import Refused
+from ..host.hooks import Announcement
 from .calls import Call, PendingCalls
 from .interfaces import Interface, Method, Property
 from .services import HostServices
@@ -28,6 +30,9 @@ class HostObject:
         return Interface(HOST_INTERFACE, (
             Method("Fact", "object:s phase:s events:a(sasb)", "news:b", self._fact),
             Method("GetFacts", "", "facts:a(ss)", self._get_facts),
+            Method("Announce", "unit:s state:s", "", self._announce, later=True),
+            Method("TakeAnnouncement", "again:b", "number:u unit:s state:s", self._take_announcement, later=True),
+            Method("AnnouncementTold", "number:u objects:as", "", self._announcement_told),
             Method("ShutDown", "level:s env:as first_step_only:b", "", self._shut_down, later=True),
             Method("ShutdownCancelled", "", "", self._shutdown_cancelled),
         ), (
@@ -57,12 +62,39 @@ class HostObject:
         self._check(call)
         return list(self._host.facts().items())
 
+    def _announce(self, call: Call, target: None, unit: str, state: str) -> None:
+        self._check(call)
+        if not unit:
+            raise Refused("InvalidArgs", "Unit may not be empty string")
+        if state not in (STARTING, STOPPING):
+            raise Refused("InvalidArgs", f"Not a state that is announced: {state}")
+        self._host.announce(unit, state, self._answer_later(call))
+
+    def _take_announcement(self, call: Call, target: None, again: bool) -> None:
+        self._check(call)
+        number = self._pending.enter(call)
+
+        def taker(announcement: Announcement) -> None:
+            waiting = self._pending.leave(number)
+            if waiting is not None:
+                waiting.succeed(tuple(announcement))
+
+        self._host.take_announcement(again, taker)
+
+    def _announcement_told(self, call: Call, target: None, number: int, objects: Tuple[str, ...]) -> None:
+        self._check(call)
+        self._host.announcement_told(number, objects)
+
     def _shut_down(self, call: Call, target: None, level: str, env: Tuple[str, ...], first_step_only: bool) -> None:
         self._check(call)
         if level not in ("", "0", "1", "6"):
             raise Refused("InvalidArgs", f"Not a level that hosts go down to: {level}")
         if not level and first_step_only:
             raise Refused("InvalidArgs", "A plain stop has no first step")
+        self._host.shut_down(level, env, first_step_only, self._answer_later(call))
+
+    def _answer_later(self, call: Call) -> Callable[[], None]:
+        """What answers the call, if the caller is still there."""
         number = self._pending.enter(call)
 
         def done() -> None:
@@ -70,7 +102,7 @@ class HostObject:
             if waiting is not None:
                 waiting.succeed()
 
-        self._host.shut_down(level, env, first_step_only, done)
+        return done
 
     def _shutdown_cancelled(self, call: Call, target: None) -> None:
         self._check(call)

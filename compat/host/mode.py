@@ -26,6 +26,7 @@ from .awaited_events import AwaitedEvents
 from .bridge_process import BridgeProcess, Loop
 from .configuration import PATH, HostConfiguration, parse_configuration
 from .fact_file import PATH as FACTS
+from .hooks import Announcement, Hooks
 from .known_facts import KnownFacts
 from .mounts_left import network_mounts_left
 from .owned_jobs import OwnedJobs
@@ -81,6 +82,8 @@ class HostMode:
         self._owned = OwnedJobs(self._configuration, self._profile_given(), feed, log)
         self._events = AwaitedEvents(self.feed)
         self._facts = KnownFacts(self._events, loop.later, log, settings.facts, _this_boot())
+        self._hooks = Hooks(self._facts.table.busy)
+        self._facts.progress = self._hooks.review
         host = Host(clock, self._facts.table.stopping_units, engine.names_event, network_mounts_left,
                     lambda: float(engine.largest_kill_timeout()), self._rc_is_virtual)
         self._way_down = WayDown(self._facts, self._events, self.feed, loop.later, log, host, lambda: self.profile != RHEL)
@@ -248,6 +251,7 @@ class HostMode:
 
     def _go_down(self, kind: Kind) -> None:
         self._way_down.begin(kind, self._limit(), self._quit)
+        self._hooks.release()
 
     def _limit(self) -> float:
         given = self._configuration.shutdown_limit
@@ -270,9 +274,25 @@ class HostMode:
         """Every object with its phase (B202)."""
         return self._facts.table.phases()
 
+    def announce(self, unit: str, state: str, done: Callable[[], None]) -> None:
+        """B232; on the way down its steps tell the jobs."""
+        if self._way_down.begun:
+            done()
+        else:
+            self._hooks.announce(unit, state, done)
+
+    def take_announcement(self, again: bool, taker: Callable[[Announcement], None]) -> None:
+        """The bridge asks for the next one (B232)."""
+        self._hooks.take(again, taker)
+
+    def announcement_told(self, number: int, objects: Sequence[str]) -> None:
+        """B232."""
+        self._hooks.told(number, objects)
+
     def shut_down(self, level: str, extra: Sequence[str], only_first: bool, done: Callable[[], None]) -> None:
         """B218-B221; ``done`` is called when the steps are taken. A container ends with them."""
         self._way_down.begin(Kind(level, tuple(extra)), self._limit(), done, only_first)
+        self._hooks.release()
         if self.kind != detection.SYSTEMD and not only_first:
             self._way_down.begin(Kind(level), self._limit(), self._quit)
 

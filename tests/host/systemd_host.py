@@ -18,11 +18,14 @@ _UNITS = "/usr/lib/systemd/system"
 _PATIENCE = 90.0
 _numbers = itertools.count()
 _PACKAGED = ROOT / "packaging" / "systemd"
+_GENERATOR = ROOT / "packaging" / "systemd-generators" / "upstart-compat-hooks"
+_BRIDGE = "/usr/lib/upstart-compat/upstart-host-bridge"
 _DAEMON = """\
 [Unit]
 After=dbus.service systemd-journald.service local-fs.target
 Wants=network-online.target
 [Service]
+Type=notify
 ExecStart={python} -m compat.daemon --host=systemd -v --confdir={conf} --logdir={logs}
 Environment=PYTHONPATH={root}
 WorkingDirectory=/
@@ -53,9 +56,7 @@ class SystemdHost:
         (directory / "etc" / "host.conf").write_text(configuration + f"\nprofile={profile}\n")
         texts: Dict[str, str] = {"upstart-compat.service": _DAEMON.format(python=sys.executable, conf=self.conf, logs=self.logs, root=ROOT)}
         for name in ("upstart-host-bridge.service", "upstart-shutdown.service"):
-            text = (_PACKAGED / name).read_text()
-            texts[name] = text.replace("/usr/lib/upstart-compat/upstart-host-bridge", f"{sys.executable} -m compat.bridges.host").replace(
-                "[Service]\n", f"[Service]\nEnvironment=PYTHONPATH={ROOT}\nWorkingDirectory=/\n")
+            texts[name] = (_PACKAGED / name).read_text()
         texts.update(units or {})
         binds: List[str] = []
         for name, text in texts.items():
@@ -69,6 +70,10 @@ class SystemdHost:
             (drop_in / "test.conf").write_text(text)
             binds += ["-r", f"{drop_in}:{_UNITS}/{name}.d"]
         # A folder of the host's, so that what is written last outlives the box.
+        bridge = directory / "bridge"
+        bridge.write_text(f"#!/bin/sh\ncd / && PYTHONPATH={ROOT} exec {sys.executable} -m compat.bridges.host \"$@\"\n")
+        bridge.chmod(0o755)
+        binds += ["-r", f"{bridge}:{_BRIDGE}", "-r", f"{_GENERATOR}:/usr/lib/systemd/system-generators/{_GENERATOR.name}"]
         for path in (self.conf, self.logs):
             binds += ["-b", str(path)]
         binds += ["-b", f"{directory / 'etc'}:/etc/upstart-compat", "-r", str(ROOT), "-r", sys.prefix, "-r", sys.base_prefix]

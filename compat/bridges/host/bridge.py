@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any, Callable, Optional, Sequence, Tuple
 
 from ...engine.actions import INFO, WARN
-from ...host.configuration import PATH, HostConfiguration, parse_configuration
+from ...host.configuration import PATH, HostConfiguration, read_configuration
 from ...host.detection import CONTAINER, NONE, SYSTEMD, container_type
 from ...loop import MainLoop
 from .aliases import Aliases
@@ -65,7 +65,10 @@ class Bridge:
         session: Session
         if greeting.kind == SYSTEMD:
             aliases = Aliases((*self._configuration.aliases, *mappings.aliases()))
-            session = SystemdSession(settings, known, self._link, mappings, aliases, tell, self._loop, self._glib, self._log, settled)
+            of_systemd = SystemdSession(settings, known, self._link, mappings, aliases, tell, self._loop, self._glib, self._log, settled)
+            if not self._replay:
+                of_systemd.serve_hooks()
+            session = of_systemd
         else:
             session = ContainerSession(settings, known, self._link.wanted, mappings, tell, self._loop, self._warn, settled)
         host = described_host(greeting.kind, profile, self._configuration, UnitFiles().exists)
@@ -110,15 +113,6 @@ def _level_chooser(configuration: HostConfiguration, profile: str) -> Callable[[
     except OSError:
         inittab = ""
     return lambda graphical: boot_level(configuration.runlevel, inittab, profile, graphical)
-
-
-def read_configuration(path: str) -> HostConfiguration:
-    """The daemon warns of what makes no sense in it."""
-    try:
-        with open(path, encoding="utf-8", errors="replace") as file:
-            return parse_configuration(file.read(), path)[0]
-    except OSError:
-        return HostConfiguration(path)
 
 
 def _stamp(path: str) -> Optional[Tuple[int, int, int]]:

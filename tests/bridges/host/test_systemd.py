@@ -88,6 +88,38 @@ class Watching:
 
 
 @in_a_process
+def test_b232_current_when_all_that_was_said_has_been_told() -> None:
+    watching = Watching(SSH)
+    watching.fake.define(SSH)
+    events: List[str] = []
+    # Before there is a connection, and while the first round goes on.
+    watching.systemd.when_current(lambda: events.append(f"first {watching.told}"))
+    watching.start()
+    assert events == [f"first ['all: {SSH}=inactive']"]
+    watching.fake.change(SSH, Job=9)
+    watching.systemd.when_current(lambda: events.append(f"second {watching.systemd.unit(SSH)}"))
+    watching.until(lambda: len(events) == 2)
+    assert "job=True" in events[1] and watching.systemd.unit("other.service") is None
+    # It reloads before it can answer.
+    watching.fake.manager("Reloading", "b", True)
+    watching.systemd.when_current(lambda: events.append("third"))
+    watching.after_all()
+    assert len(events) == 2
+    watching.fake.manager("Reloading", "b", False)
+    watching.until(lambda: len(events) == 3)
+    # It goes away before it can answer.
+    watching.fake.held = []
+    watching.systemd.when_current(lambda: events.append("fourth"))
+    watching.until(lambda: watching.fake.held)
+    watching.fake.held = None
+    watching.fake.hang_up()
+    watching.until(lambda: len(events) == 4)
+    watching.after_all()
+    assert events[2:] == ["third", "fourth"]
+    watching.close()
+
+
+@in_a_process
 def test_b225_everything_at_once_then_what_changes() -> None:
     watching = Watching(SSH, "none.service", "bad\x7f.service")
     watching.fake.define(SSH, ActiveState="active", InvocationID=b"\x01\xab", Type="oneshot", ActiveEnterTimestampMonotonic=5)
