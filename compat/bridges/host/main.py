@@ -16,12 +16,13 @@ import sys
 from typing import List, Optional, Sequence
 
 from ... import UPSTART_VERSION
+from ...host.detection import KINDS
 from .unit_phases import STARTING, STOPPING
 
 _NAME = "upstart-host-bridge"
 _HELP = f"""\
 Usage: {_NAME} [OPTION]...
-   or: {_NAME} --explain [FILE]...
+   or: {_NAME} --explain [[--host=KIND] FILE]...
    or: {_NAME} --announce starting|stopping UNIT
    or: {_NAME} --hooks DIRECTORY
 Tell the daemon of upstart-compat what happens on this host.
@@ -31,6 +32,7 @@ Options:
       --child                 end when the connection to the daemon is lost: it starts another
       --explain               say who emits what the conditions of jobs wait for: of those that are loaded, or of files
       --hooks                 write the systemd units of the lines "hook NAME" in host.conf into a directory
+      --host=KIND             explain files for a host of this kind: {', '.join(KINDS)}; default: what this host is
       --replay                emit the events of everything that is up once more, with HOST_REPLAY=1, and exit
       --shutdown              take the steps of a shutdown if the host goes down, and wait for them
   -q, --quiet                 show errors only
@@ -38,21 +40,29 @@ Options:
       --help                  show this help and exit
       --version               show the version and exit
 """
+_HOST = "--host="
 _FLAGS = ("--announce", "--child", "--explain", "--hooks", "--replay", "--shutdown", "--quiet", "-q", "--verbose", "-v")
 
 
 def main(arguments: Optional[Sequence[str]] = None) -> int:
     """The command ``upstart-host-bridge``; its exit status."""
     flags: List[str] = []
+    kind: Optional[str] = None
     for word in sys.argv[1:] if arguments is None else arguments:
         if word in ("--help", "--version"):
             print(_HELP if word == "--help" else f"{_NAME} (upstart {UPSTART_VERSION})", end="" if word == "--help" else "\n")
             return 0
+        if word.startswith(_HOST) and word[len(_HOST):] in KINDS:
+            kind = word[len(_HOST):]
+            continue
         if word.startswith("-") and word not in _FLAGS:
             print(f"{_NAME}: invalid option: {word}\nTry `{_NAME} --help' for more information.", file=sys.stderr)
             return 1
         flags.append(word)
     files = [word for word in flags if not word.startswith("-")]
+    if kind is not None and not ("--explain" in flags and files):
+        print(f"{_NAME}: --host is for --explain with files; else the daemon says what kind of host this is", file=sys.stderr)
+        return 1
     if os.getuid() and not ("--explain" in flags and files):
         print(f"{_NAME}: Need to be root", file=sys.stderr)
         return 1
@@ -77,7 +87,7 @@ def main(arguments: Optional[Sequence[str]] = None) -> int:
     from .bridge import Bridge
     if "--explain" in flags:
         from .explain_command import explain_files, explain_loaded
-        return explain_files(files, read_configuration(PATH)) if files else explain_loaded(read_configuration(PATH))
+        return explain_files(files, read_configuration(PATH), kind) if files else explain_loaded(read_configuration(PATH))
     priority = WARN
     for word in flags:
         priority = {"-q": ERROR, "--quiet": ERROR, "-v": INFO, "--verbose": INFO}.get(word, priority)
