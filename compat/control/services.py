@@ -53,7 +53,7 @@ class HostServices(Protocol):
 
     @property
     def kind(self) -> str:
-        """systemd, container or none (B194)."""
+        """One of compat.host.detection.KINDS (B194)."""
 
     @property
     def profile(self) -> str:

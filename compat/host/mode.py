@@ -69,6 +69,8 @@ class HostMode:
     def __init__(self, settings: Settings, engine: Engine, feed: Callable[[Any], None], loop: Loop,
                  log: Callable[[int, str], None], environment: Mapping[str, str], clock: Callable[[], float] = time.monotonic) -> None:
         self.kind = settings.kind
+        #: the host has an init that stops the daemon when its time has come
+        self._has_init = settings.kind in (detection.SYSTEMD, *detection.OTHER_INITS)
         self._settings = settings
         self._engine = engine
         self._feed_engine = feed
@@ -137,7 +139,7 @@ class HostMode:
         """The host as conditions are judged by (B278)."""
         key = (self.profile, self._configuration)
         if self._described is None or self._described[0] != key:
-            self._described = key, described_host(self.kind, self.profile, self._configuration, UnitFiles().exists)
+            self._described = key, described_host(self.kind, self.profile, self._configuration)
         return self._described[1]
 
     def _read_configuration(self) -> HostConfiguration:
@@ -166,6 +168,9 @@ class HostMode:
         if self._facts.table.phase("shutdown") and self.kind == detection.SYSTEMD:
             # Begun by an earlier daemon, and perhaps cancelled since.
             ask_later(lambda way, answered: self._way_down.cancel() if answered and way is None else None, glib_main_loop())
+        elif self.kind in detection.OTHER_INITS:
+            # These start no daemon while the host goes down.
+            self._way_down.cancel()
         if self._bridge is not None:
             self._bridge.start()
 
@@ -207,27 +212,27 @@ class HostMode:
     @property
     def ending_signals(self) -> Sequence[int]:
         """Signals that mean the same as SIGTERM (B259)."""
-        return () if self.kind == detection.SYSTEMD else (signal.SIGRTMIN + 3, signal.SIGRTMIN + 4)
+        return () if self._has_init else (signal.SIGRTMIN + 3, signal.SIGRTMIN + 4)
 
     # -- signals -------------------------------------------------------------------------------------------------------
 
     def terminated(self) -> None:
         """SIGTERM (B195, B223, B237, B259)."""
-        if self.kind == detection.SYSTEMD:
+        if self._has_init:
             self._stop_or_go_down()
         else:
             self._end_of_container("0")
 
     def interrupted(self) -> None:
         """SIGINT: the same but in a container, where it is a reboot (B259)."""
-        if self.kind == detection.SYSTEMD:
+        if self._has_init:
             self._stop_or_go_down()
         else:
             self._end_of_container("6")
 
     def power_failed(self) -> None:
         """SIGPWR in a container: for the jobs, or else the end (B259)."""
-        if self.kind == detection.SYSTEMD:
+        if self._has_init:
             return
         if self._engine.names_event("power-status-changed"):
             self._events.emit(HostEvent("power-status-changed"))
@@ -236,7 +241,8 @@ class HostMode:
 
     def _stop_or_go_down(self) -> None:
         """Nearly always upstart-shutdown.service was stopped before; else it is found out what this is (B223, B237)."""
-        if self._way_down.begun:
+        if self._way_down.begun or self.kind != detection.SYSTEMD:
+            # Other inits run the stop command of their script before; what is left is this daemon alone.
             self._go_down(Kind())
         elif not self._asking:
             self._asking = True
@@ -257,7 +263,7 @@ class HostMode:
         given = self._configuration.shutdown_limit
         if given is not None:
             return float(given)
-        return float(_LIMIT if self.kind == detection.SYSTEMD else _LIMIT_IN_CONTAINER)
+        return float(_LIMIT if self._has_init else _LIMIT_IN_CONTAINER)
 
     def _exit_with(self, status: int) -> None:
         if not self._way_down.begun:
@@ -293,7 +299,7 @@ class HostMode:
         """B218-B221; ``done`` is called when the steps are taken. A container ends with them."""
         self._way_down.begin(Kind(level, tuple(extra)), self._limit(), done, only_first)
         self._hooks.release()
-        if self.kind != detection.SYSTEMD and not only_first:
+        if not self._has_init and not only_first:
             self._way_down.begin(Kind(level), self._limit(), self._quit)
 
     def shutdown_cancelled(self) -> None:

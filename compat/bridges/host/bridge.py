@@ -11,21 +11,22 @@ from typing import Any, Callable, Optional, Sequence, Tuple
 
 from ...engine.actions import INFO, WARN
 from ...host.configuration import PATH, HostConfiguration, read_configuration
-from ...host.detection import CONTAINER, NONE, SYSTEMD, container_type
+from ...host.detection import CONTAINER, NONE, OTHER_INITS, SYSTEMD, container_type
 from ...loop import MainLoop
 from .aliases import Aliases
 from .boot import Settings
 from .container_session import ContainerSession
 from .daemon_link import DaemonLink, Greeting, Session
-from .described_host import described_host
+from .described_host import aliases_on, described_host
 from .event_sources import EventSources, Host
 from .explanation import Complaints
 from .fact import Fact
+from .init_session import InitSession
 from .judged_session import JudgedSession
 from .mappings import Mappings
+from .other_inits import init_of
 from .runlevels import boot_level
 from .systemd_session import SystemdSession
-from .unit_files import UnitFiles
 
 _NAME = "upstart-host-bridge"
 _INITTAB = "/etc/inittab"
@@ -69,9 +70,13 @@ class Bridge:
             if not self._replay:
                 of_systemd.serve_hooks()
             session = of_systemd
+        elif greeting.kind in OTHER_INITS:
+            aliases = aliases_on(greeting.kind, (*self._configuration.aliases, *mappings.aliases()))
+            session = InitSession(settings, known, self._link.wanted, mappings, aliases, init_of(greeting.kind), tell, self._loop,
+                                  self._warn, settled)
         else:
             session = ContainerSession(settings, known, self._link.wanted, mappings, tell, self._loop, self._warn, settled)
-        host = described_host(greeting.kind, profile, self._configuration, UnitFiles().exists)
+        host = described_host(greeting.kind, profile, self._configuration)
         return JudgedSession(session, partial(self._judge, host))
 
     def _judge(self, host: Host) -> None:

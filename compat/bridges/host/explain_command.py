@@ -21,7 +21,6 @@ from .described_host import described_host
 from .event_sources import EventSources, Host
 from .explanation import JobText, explanation
 from .loaded_jobs import LoadedJobs
-from .unit_files import UnitFiles
 
 _PROGRAM = "upstart-host-bridge"
 _SUFFIX = ".conf"
@@ -52,7 +51,7 @@ def explain_files(paths: Sequence[str], configuration: HostConfiguration, kind: 
             texts.append(JobText(name, definition.start_on, definition.stop_on))
     profile = configuration.profile or detect_profile(frozenset(jobs.names()))
     kind = kind or host_kind(False, os.environ)
-    return max(int(unread), _print(texts, described_host(kind, profile, configuration, UnitFiles().exists), jobs))
+    return max(int(unread), _print(texts, described_host(kind, profile, configuration), jobs))
 
 
 def explain_loaded(configuration: HostConfiguration, address: str = ADDRESS) -> int:
@@ -62,7 +61,7 @@ def explain_loaded(configuration: HostConfiguration, address: str = ADDRESS) -> 
 
     def begin(greeting: Greeting) -> _Over:
         nonlocal status
-        host = described_host(greeting.kind, greeting.profile, configuration, UnitFiles().exists)
+        host = described_host(greeting.kind, greeting.profile, configuration)
         status = _print(list(link.texts.values()), host, link.jobs)
         loop.quit()
         return _Over()

@@ -2,7 +2,7 @@
 
     upstart-host-bridge                what upstart-host-bridge.service runs
     upstart-host-bridge --explain      where the events come from that jobs wait for
-    upstart-host-bridge --shutdown     what upstart-shutdown.service runs when it is stopped
+    upstart-host-bridge --shutdown     what upstart-shutdown.service runs when it is stopped, and scripts of other inits, with the level
     upstart-host-bridge --announce     what the units of a hook run
     upstart-host-bridge --hooks        what the generator of these units runs
 
@@ -25,6 +25,7 @@ Usage: {_NAME} [OPTION]...
    or: {_NAME} --explain [[--host=KIND] FILE]...
    or: {_NAME} --announce starting|stopping UNIT
    or: {_NAME} --hooks DIRECTORY
+   or: {_NAME} --shutdown [LEVEL]
 Tell the daemon of upstart-compat what happens on this host.
 
 Options:
@@ -34,7 +35,8 @@ Options:
       --hooks                 write the systemd units of the lines "hook NAME" in host.conf into a directory
       --host=KIND             explain files for a host of this kind: {', '.join(KINDS)}; default: what this host is
       --replay                emit the events of everything that is up once more, with HOST_REPLAY=1, and exit
-      --shutdown              take the steps of a shutdown if the host goes down, and wait for them
+      --shutdown              take the steps of a shutdown if the host goes down, to runlevel 0, 1 or 6 if that is given, and
+                              wait for them
   -q, --quiet                 show errors only
   -v, --verbose               show what is told
       --help                  show this help and exit
@@ -67,8 +69,12 @@ def main(arguments: Optional[Sequence[str]] = None) -> int:
         print(f"{_NAME}: Need to be root", file=sys.stderr)
         return 1
     if "--shutdown" in flags:
+        if len(files) > 1 or not {"0", "1", "6"}.issuperset(files):
+            print(f"{_NAME}: --shutdown needs a level that hosts go down to, or none", file=sys.stderr)
+            return 1
         from .shutdown_command import shut_down
-        return shut_down()
+        from .ways_down import WayDown
+        return shut_down(WayDown(files[0]) if files else None)
     if "--announce" in flags:
         if len(files) != 2 or files[0] not in (STARTING, STOPPING):
             print(f"{_NAME}: --announce needs a state and a unit", file=sys.stderr)
