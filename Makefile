@@ -14,7 +14,7 @@ STAMP := $(VENV)/.set-up
 SOURCES_OF_SETUP := pyproject.toml packaging/setup-checkout $(wildcard setup.py compat/backends/*.[ch])
 BENCHES := $(wildcard bench/*.py)
 
-.PHONY: help setup run stop test lint bench clean
+.PHONY: help setup run stop test lint bench deb rpm install clean
 
 help:
 	@echo 'make setup   install what is missing, make $(VENV), build the launcher'
@@ -23,6 +23,9 @@ help:
 	@echo 'make test    run every test'
 	@echo 'make lint    ruff and mypy'
 	@echo 'make bench   print the tables of bench/'
+	@echo 'make deb     build the package for Debian and Ubuntu in dist/'
+	@echo 'make rpm     build the package for RHEL, Amazon Linux and Fedora in dist/ (ARGS for rpmbuild)'
+	@echo 'make install put everything in its place below DESTDIR'
 	@echo 'make clean   remove environments, caches and what was built'
 
 setup: $(STAMP)
@@ -46,6 +49,15 @@ lint: setup
 
 bench: setup
 	@set -e; for table in $(BENCHES); do echo "== $$table"; $(VENV)/bin/python "$$table"; done
+
+deb:
+	@packaging/build-deb
+
+rpm:
+	@packaging/build-rpm $(ARGS)
+
+install:
+	packaging/install-files '$(DESTDIR)'
 
 clean:
 	rm -rf .venv .venv-* build dist *.egg-info .hypothesis .mypy_cache .pytest_cache .ruff_cache

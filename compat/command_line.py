@@ -5,6 +5,7 @@ init (D4).
 """
 from __future__ import annotations
 
+import re
 from typing import List, Optional, Sequence, Set
 
 from . import UPSTART_VERSION
@@ -13,6 +14,7 @@ from .engine.actions import DEBUG, ERROR, INFO, MESSAGE
 _CONSOLES = ("none", "output", "owner", "log")
 _HOSTS = ("auto", "systemd", "openrc", "runit", "sysvinit", "container", "none")
 _PROFILES = ("ubuntu", "rhel", "chromeos", "minimal")
+_ANSWERS = ("yes", "no")
 _BACKENDS = ("auto", "native", "systemd")
 
 _HELP = """\
@@ -26,6 +28,7 @@ Options:
       --statedir=DIR          directory of what lets running jobs outlive the daemon
       --default-console=VALUE console of jobs that do not say: none, output, owner or log
       --backend=VALUE         who runs the jobs' processes: native, systemd, or auto, the default
+      --expose-units=yes|no   with systemd: show each job as a unit, for systemctl (yes)
       --logdir=DIR            directory of the jobs' output
       --no-log                do not keep the output of jobs
       --no-startup-event      do not emit an event at start
@@ -38,6 +41,9 @@ Options:
                           sysvinit, container or none
       --profile=NAME          system that the jobs come from: ubuntu, rhel, chromeos or minimal
       --exit-with=JOB         with --host: end when this job has ended, with its exit status
+      --restart               go on for the daemon that executed this one: no start-up event
+      --state-fd=FD           with --restart: where that one's state is to be read
+      --write-state-file      write what was read to upstart.state in the directory of the jobs' output
   -q, --quiet                 show errors only
   -v, --verbose               show what happens
       --debug                 show everything, and honour the debug stanza
@@ -52,9 +58,11 @@ This is free software under the Apache License 2.0; there is NO WARRANTY.
 """
 
 _FLAGS = {"--no-log", "--chroot-sessions", "--no-startup-event", "--no-dbus", "--no-inherit-env", "--session", "--user",
-          "--no-cgroups", "--quiet", "--verbose", "--debug", "--help", "--version"}
+          "--no-cgroups", "--quiet", "--verbose", "--debug", "--help", "--version", "--restart", "--write-state-file"}
 _WITH_VALUE = {"--confdir", "--prepend-confdir", "--append-confdir", "--default-console", "--logdir", "--startup-event",
-               "--statedir", "--backend", "--host", "--profile", "--exit-with"}
+               "--statedir", "--backend", "--host", "--profile", "--exit-with", "--expose-units", "--state-fd"}
+
+_DECIMAL = re.compile("-?[0-9]{1,9}")
 
 
 class UsageError(Exception):
@@ -82,6 +90,7 @@ class Options:
         self.append_confdirs: List[str] = []
         self.default_console = "log"
         self.backend = "auto"
+        self.expose_units = True
         self.logdir: Optional[str] = None
         self.statedir: Optional[str] = None
         self.startup_event: Optional[str] = "startup"
@@ -90,6 +99,8 @@ class Options:
         self.profile: Optional[str] = None
         self.exit_with: Optional[str] = None
         self.log_priority = MESSAGE
+        #: where the state is to be read from, -1 for nowhere (D24)
+        self.state_fd = -1
         self.flags: Set[str] = set()
 
     def has(self, flag: str) -> bool:
@@ -133,6 +144,10 @@ def parse(arguments: Sequence[str]) -> Options:
             options.statedir = value
         elif name == "--startup-event":
             startup_event = value
+        elif name == "--state-fd":
+            if not _DECIMAL.fullmatch(value):
+                raise _hinted(f"init: illegal argument: {value}")
+            options.state_fd = int(value)
         elif name == "--backend":
             options.backend = _one_of(_BACKENDS, value, "backend")
         elif name == "--host":
@@ -141,6 +156,8 @@ def parse(arguments: Sequence[str]) -> Options:
             options.profile = _one_of(_PROFILES, value, "profile")
         elif name == "--exit-with":
             options.exit_with = value
+        elif name == "--expose-units":
+            options.expose_units = _one_of(_ANSWERS, value, "value of --expose-units") == "yes"
         else:
             options.default_console = _one_of(_CONSOLES, value, "console type")
     options.startup_event = None if options.has("--no-startup-event") else startup_event

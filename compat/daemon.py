@@ -22,7 +22,9 @@ from .backends import passage
 from .backends.apparmor import usable as apparmor_usable
 from .backends.choice import NoBackend, choose
 from .backends.descriptor_store import DescriptorStore
+from .backends.native import LAUNCHER
 from .backends.protocol import ProcessDefaults
+from .backends.systemd import SystemdBackend
 from .backends.utmp import process_ended as mark_dead_in_utmp
 from .bridges.host.event_sources import EventSources, Host
 from .bridges.host.loaded_jobs import RegisteredJobs
@@ -32,6 +34,7 @@ from .command_line import Information, Options, UsageError, parse
 from .config.catalogue import Catalogue
 from .config.sources import Source, home_directory, session_sources, system_sources
 from .config.watcher import Watcher
+from .control.calls import Call
 from .control.server import SYSTEM_ADDRESS, session_address
 from .control.service import Control
 from .control.session_file import SessionFile
@@ -44,15 +47,25 @@ from .journal import boot
 from .journal.journal import Journal
 from .journal.journal_file import JournalFile
 from .journal.journal_file import paths as journal_paths
+from .journal.strays import recovered
+from .links import CLIENT
+from .links import main as links
 from .log import PRIORITY_NAMES, Log
 from .loop import MainLoop
 from .notify import Notifier, take_private
 from .parser.definition import Match
+from .reexec.arrival import Inherited
+from .succession import Succession
 from .supervisor import Supervisor
+from .units.job_units import JobUnits
+from .units.systemd_manager import SystemdManager
+from .units.unit_folder import UnitFolder
 
 _PR_SET_CHILD_SUBREAPER = 36
 #: What PID 1 under Upstart has, and so what every system job expects (D40, X18).
 _SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/bin:/usr/sbin:/sbin:/bin"
+#: Where a package keeps the client under all its names. Jobs call ``stop`` in pre-start, and a host may have no such name.
+_COMMANDS = "/usr/lib/upstart-compat/bin"
 _STATE_DIRECTORY = "/run/upstart-compat"
 _UNREAD_LOG_RETRY = 0.2
 #: Turns in a row that leave events over, before each is followed by a pause of so many seconds. No boot
@@ -64,7 +77,9 @@ _RUNAWAY_PAUSE = 0.02
 class Daemon:
     """One running daemon; also the DaemonServices of control."""
 
-    def __init__(self, options: Options, environment: Mapping[str, str]) -> None:
+    def __init__(self, options: Options, environment: Mapping[str, str], command: Sequence[str]) -> None:
+        # Before anything is opened.
+        inherited = Inherited() if options.has("--restart") else None
         self.user_mode = options.has("--user")
         self.uid = os.getuid()
         self.pid1 = os.getpid() == 1
@@ -80,12 +95,16 @@ class Daemon:
         self._full_turns = 0
         self._loop = MainLoop(self._on_error)
         if self._system_mode:
-            self._environment["PATH"] = _SYSTEM_PATH
+            self._environment["PATH"] = f"{_SYSTEM_PATH}:{_COMMANDS}" if os.path.isdir(_COMMANDS) else _SYSTEM_PATH
             self._environment.setdefault("TERM", "linux")
         nofile = _raise_descriptor_limit()
         address = session_address(self.uid, os.getpid()) if self.user_mode else SYSTEM_ADDRESS
+        self._log_directory = self._find_log_directory()
         inherit = self.user_mode and not options.has("--no-inherit-env")
         self._engine = Engine(self._environment, inherit, apparmor_usable(), address if self.user_mode else None)
+        self._succession = Succession(
+            options, environment, self._engine, self._log_lines, self.log, self._log_directory, inherited)
+        nofile = self._succession.nofile or nofile
         self._supervisor = Supervisor(self._engine, self.log, time.monotonic, self._loop.later)
         defaults = self._process_defaults(inherit, nofile)
         sources = self._sources()
@@ -104,15 +123,21 @@ class Daemon:
         self._catalogue = Catalogue(sources, self._supervisor.feed if self._host is None else self._host.define, self.log)
         self._watcher = Watcher(self._catalogue, self.log)
         self._control = Control(self._engine, feed, self, self.log, self._loop, self._host)
+        self._job_units = self._make_job_units(feed)
         self._supervisor.control = self._perform
         self._address = address
         self._session_file = SessionFile(self.log)
+        self._succession.attach(
+            self._loop, self._supervisor, self._backend, self._control, self._catalogue, nofile, options.default_console,
+            lambda: None if self._session_bus else self._address, command)
 
     # -- start-up ------------------------------------------------------------------------------------------
 
     def run(self) -> int:
         """Start, work until the session ends, clean up; returns the exit status."""
         options = self._options
+        # What is made until everything is loaded is not garbage.
+        gc.disable()
         if not self._system_mode:
             self.log(DEBUG, f"main: Running with UID {self.uid} as PID {os.getpid()} (PPID {os.getppid()})")
         if options.has("--no-log"):
@@ -124,8 +149,10 @@ class Daemon:
         self._loop.add_reader(self._backend.fileno(), self._backend.dispatch)
         self._loop.children = self._backend.reap
         self._loop.events = self._poll_events
+        self._succession.go_on()
         try:
             self._watcher.start()
+            self._succession.loaded()
         except Exception as error:
             # Jobs that were read before run; a reload reads the rest.
             self._on_error("reading the configuration", error)
@@ -136,17 +163,20 @@ class Daemon:
         # What was loaded lives long; the collector need not walk it again and again.
         gc.collect()
         gc.freeze()
+        gc.enable()
         if not self._session_bus:
-            listening = self._control.listen(self._address)
+            listening = self._control.listen(self._address, self._succession.listens)
             if not listening and self._system_mode and not self.pid1 and _answers(self._address):
                 # Two of them would run every job twice.
                 self.log(ERROR, "Another daemon is running already")
                 return 1
             if listening and self.user_mode:
                 self._session_file.write(self._environment, os.getpid(), self._address)
-        self._connect_bus()
         is_subreaper = self._become_subreaper()
         self._go_on()
+        self._show_jobs()
+        self._succession.complete()
+        self._connect_bus()
         self._notifier.ready()
         if self._host is None:
             self._emit_startup()
@@ -164,6 +194,8 @@ class Daemon:
                 self._host.close()
             self._notifier.close()
             self._session_file.remove()
+            if self._job_units is not None:
+                self._job_units.close()
             self._control.close()
             self._backend.close()
             self._log_lines.flush()
@@ -191,22 +223,54 @@ class Daemon:
     def _go_on(self) -> None:
         """Go on from what a daemon before this one left behind (B204)."""
         if self._journal_file is None:
+            self._succession.knows_nothing()
             return
         journal = Journal(self._engine, self._journal_file, boot.identity(), self._backend.handle, self.log, self._loop.later)
-        restore = journal.load()
-        if restore is None and self._defaults.passage is not None:
+        restore = journal.load() if not self._succession.knows else None
+        if restore is None:
+            self._succession.knows_nothing()
+        if self._succession.replaces:
+            journal.started = True
+        if restore is None and not self._succession.knows and self._defaults.passage is not None:
             passage.clear(self._defaults.passage)
         self._journal = journal
         self._supervisor.record = journal.commit
         if restore is not None:
             self._supervisor.feed(restore)
+        lost = recovered(self._backend.strays(), self._engine, self.log) if not self._succession.knows else None
+        if lost is not None:
+            # There was a daemon in this boot, whatever has become of its journal.
+            journal.started = True
+            self._supervisor.feed(lost)
+        journal.commit()
         if self._store is not None:
             self._store.forget_the_rest()
+
+    def _make_job_units(self, feed: Callable[[Any], None]) -> Optional[JobUnits]:
+        backend = self._backend
+        if not (isinstance(backend, SystemdBackend) and self._options.expose_units):
+            return None
+        manager = SystemdManager(backend.connection, backend.dispatch_later)
+        socket_path = os.path.join(os.path.abspath(self._options.statedir or _STATE_DIRECTORY), "requests")
+        units = JobUnits(self._engine, feed, self._control.pending, manager, self._loop, self.log, time.monotonic,
+                         LAUNCHER, socket_path, UnitFolder())
+        backend.looked_again = units.look_again
+        return units
+
+    def _show_jobs(self) -> None:
+        """Each job as a unit of systemd's, where that is wanted (C.6)."""
+        if self._job_units is not None:
+            try:
+                self._job_units.open()
+            except OSError as error:
+                self.log(WARN, f"systemctl cannot be used for jobs, their units have no socket: {error.strerror}")
+                self._job_units.close()
+                self._job_units = None
 
     def _emit_startup(self) -> None:
         """Once a boot, whatever happens to the daemon in the meantime (B204)."""
         event = self._options.startup_event
-        if event is None or (self._journal is not None and self._journal.started):
+        if event is None or self._succession.replaces or (self._journal is not None and self._journal.started):
             return
         if self._journal is not None:
             self._journal.started = True
@@ -239,6 +303,8 @@ class Daemon:
     def _perform(self, action: Any) -> None:
         if self._host is None or not self._host.perform(action):
             self._control.perform(action)
+        if self._job_units is not None:
+            self._job_units.announced(action)
 
     def _session_ended(self) -> None:
         if self._host is None:
@@ -253,13 +319,13 @@ class Daemon:
         return ProcessDefaults(
             console=options.default_console,
             logging=not options.has("--no-log"),
-            log_directory=self._log_directory(),
+            log_directory=self._log_directory,
             umask=umask if inherit else 0o022,
             chdir="/" if self._system_mode else _working_directory(),
             nofile=nofile,
             debug_stanza=options.has("--debug"))
 
-    def _log_directory(self) -> Optional[str]:
+    def _find_log_directory(self) -> Optional[str]:
         given = self._options.logdir
         if not self.user_mode:
             given = self._environment.get("UPSTART_LOGDIR") or given
@@ -394,6 +460,14 @@ class Daemon:
         host = self._host.described() if self._host is not None else Host(SESSION if self.user_mode else PLAIN)
         return str(EventSources(host, RegisteredJobs(self._engine)).source(Operand(job, stanza, operand)))
 
+    def state(self) -> str:
+        """C47."""
+        return self._succession.state()
+
+    def re_execute(self, call: Call) -> None:
+        """C48. Raises Refused."""
+        self._succession.request(call)
+
     # -- the log -----------------------------------------------------------------------------------------------
 
     def log(self, priority: int, text: str) -> None:
@@ -457,8 +531,12 @@ def _raise_descriptor_limit() -> Tuple[int, int]:
 def main(arguments: Optional[Sequence[str]] = None) -> int:
     """The command ``upstart-compat``; returns its exit status."""
     _open_standard_descriptors()
+    if arguments is None:
+        arguments = sys.argv[1:]
+    if list(arguments[:1]) == ["links"]:
+        return links(arguments[1:], os.path.join(os.path.dirname(os.path.realpath(sys.argv[0])), CLIENT))
     try:
-        options = parse(sys.argv[1:] if arguments is None else arguments)
+        options = parse(arguments)
     except UsageError as error:
         print(error.text, end="", file=sys.stderr)
         return 1
@@ -469,7 +547,7 @@ def main(arguments: Optional[Sequence[str]] = None) -> int:
         print("init: Need to be root", file=sys.stderr)
         return 1
     try:
-        return Daemon(options, os.environ).run()
+        return Daemon(options, os.environ, [sys.argv[0], *arguments]).run()
     except NoBackend as error:
         print(f"init: {error}", file=sys.stderr)
         return 1

@@ -66,6 +66,16 @@ class Log:
             if stream.dropped and not stream.kept:
                 self._tell_dropped(stream)
 
+    def state(self) -> Tuple[bytes, bytes]:
+        """What is kept of output and errors, for the daemon that replaces this one."""
+        return b"".join(self._output.kept), b"".join(self._errors.kept) if self._errors is not self._output else b""
+
+    def restore(self, output: bytes, errors: bytes) -> None:
+        """Write what another daemon kept, before anything else."""
+        for stream, data in ((self._output, output), (self._errors, errors)):
+            if data:
+                stream.write(data)
+
     def _tell_dropped(self, stream: _Stream) -> None:
         dropped, stream.dropped = stream.dropped, 0
         self(WARN, f"{dropped} log messages were lost because nobody read them")

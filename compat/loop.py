@@ -29,10 +29,34 @@ _glib.g_timeout_add_full.restype = ctypes.c_uint
 _glib.g_source_remove.argtypes = [ctypes.c_uint]
 _glib.g_main_context_iteration.argtypes = [ctypes.c_void_p, ctypes.c_int]
 _glib.g_main_context_iteration.restype = ctypes.c_int
-
+_glib.g_main_context_pending.argtypes = [ctypes.c_void_p]
+_glib.g_main_context_pending.restype = ctypes.c_int
+_libc = ctypes.CDLL(None)
+_libc.poll.argtypes = [ctypes.c_void_p, ctypes.c_ulong, ctypes.c_int]
+_PollFunction = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_uint, ctypes.c_int)
+_glib.g_main_context_set_poll_func.argtypes = [ctypes.c_void_p, _PollFunction]
 _G_IO_IN, _G_IO_PRI, _G_IO_ERR = 1, 2, 8
 # That of D-Bus connections: with a higher one, a descriptor that is always ready would keep calls waiting for ever.
 _PRIORITY = 0
+
+
+class _PollFD(ctypes.Structure):
+    """struct pollfd, and GPollFD."""
+
+    _fields_ = [("fd", ctypes.c_int), ("events", ctypes.c_short), ("revents", ctypes.c_short)]
+
+
+def _poll_without(fd: int, descriptors: int, count: int, timeout: int) -> int:
+    """poll(2), but for one descriptor."""
+    left_out = [each for each in (_PollFD * count).from_address(descriptors) if each.fd == fd] if count else []
+    for each in left_out:
+        each.fd = -1
+    try:
+        result: int = _libc.poll(descriptors, count, timeout)
+        return result
+    finally:
+        for each in left_out:
+            each.fd = fd
 
 
 class Timer:
@@ -77,7 +101,7 @@ class MainLoop:
         # Kept referenced: GLib calls them for as long as their sources live.
         self._ready = _FdCallback(lambda fd, condition, data: 1)
         self._expired = _TimeoutCallback(self._on_timeout)
-        _glib.g_unix_fd_add_full(_PRIORITY, self._epoll.fileno(), _G_IO_IN, self._ready, None, None)
+        self._epoll_source = self._add_epoll()
         self._wake_read, self._wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         signal.set_wakeup_fd(self._wake_write, warn_on_full_buffer=False)
         self.add_reader(self._wake_read, self._drain_wakeups)
@@ -127,6 +151,29 @@ class MainLoop:
         """Leave ``run`` at the end of the current turn."""
         self._quit = True
 
+    def work_off_calls(self, seconds: float, but: int = -1) -> None:
+        """Do only what D-Bus connections have to do, until there is nothing or the time is over.
+
+        The descriptor ``but`` is left out: that of a listening socket, so that nobody new comes.
+        """
+        self._work_off(seconds, _PollFunction(lambda descriptors, count, timeout: _poll_without(but, descriptors, count, timeout)))
+
+    def finish_calls(self) -> None:
+        """Handle what D-Bus connections have read already, and read nothing more: afterwards it is all in the sockets."""
+        self._work_off(float("inf"), _PollFunction(lambda descriptors, count, timeout: 0))
+
+    def _work_off(self, seconds: float, poll: Any) -> None:
+        end = time.monotonic() + seconds
+        _glib.g_source_remove(self._epoll_source)
+        _glib.g_main_context_set_poll_func(None, poll)
+        try:
+            while _glib.g_main_context_pending(None) and time.monotonic() < end:
+                _glib.g_main_context_iteration(None, 0)
+        finally:
+            # A null pointer stands for poll(2).
+            _glib.g_main_context_set_poll_func(None, _PollFunction())
+            self._epoll_source = self._add_epoll()
+
     def run(self) -> None:
         """Work until ``quit``."""
         while not self._quit:
@@ -144,14 +191,7 @@ class MainLoop:
             if callback is not None:
                 ready = True
                 self._call("input", callback)
-        if self._caught:
-            # In the order in which they were registered, each once (D47).
-            # Two steps: one that comes between them must be in one of the lists.
-            caught = self._caught
-            self._caught = []
-            for number, callback in self._signals.items():
-                if number in caught:
-                    self._call("signal", callback)
+        self.handle_signals()
         if ready or self._child_signal:
             self._child_signal = False
             self._call("children", self.children)
@@ -164,6 +204,20 @@ class MainLoop:
                     self._call("timer", callback)
         self._more = False
         self._call("events", self._poll_events)
+
+    def handle_signals(self) -> None:
+        """Call what is registered for the signals that came, in the order in which it was registered, each once (D47)."""
+        if self._caught:
+            # Two steps: one that comes between them must be in one of the lists.
+            caught = self._caught
+            self._caught = []
+            for number, callback in self._signals.items():
+                if number in caught:
+                    self._call("signal", callback)
+
+    def _add_epoll(self) -> int:
+        source: int = _glib.g_unix_fd_add_full(_PRIORITY, self._epoll.fileno(), _G_IO_IN, self._ready, None, None)
+        return source
 
     def _poll_events(self) -> None:
         self._more = self.events()

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import traceback
-from typing import Any, Callable, Dict, List, Optional, Protocol, Set, Tuple
+from typing import Any, Callable, Dict, Iterable, List, Optional, Protocol, Set, Tuple
 
 from .backends.protocol import Backend
 from .engine import actions
@@ -49,7 +49,7 @@ class Supervisor:
         self._log = log
         self._clock = clock
         self._later = later
-        self._timers: Dict[int, Cancellable] = {}
+        self._timers: Dict[int, Tuple[float, Cancellable]] = {}
         #: Spawns that the backend is at work on and has told no pid of.
         self._spawning: Set[int] = set()
         self._performers: Dict[type, Callable[[Any], None]] = {
@@ -82,6 +82,15 @@ class Supervisor:
             except Exception as error:
                 self._report("recording", error)
         self._perform(todo)
+
+    def timers_due(self) -> Dict[int, float]:
+        """When each pending timer of the engine is due, in monotonic seconds."""
+        return {timer: due for timer, (due, _) in self._timers.items()}
+
+    def restore_timers(self, timers: Iterable[Tuple[int, float]]) -> None:
+        """Set timers of the engine as ``timers_due`` told them (D232)."""
+        for timer, due in timers:
+            self._set_timer(actions.SetTimer(timer, max(0.0, due - self._clock())))
 
     def poll(self) -> bool:
         """Work through the event queue; whether some is left for the next turn (E84, E90)."""
@@ -132,12 +141,13 @@ class Supervisor:
             self.feed(SignalSent(action.spawn, action.signal))
 
     def _set_timer(self, action: actions.SetTimer) -> None:
-        self._timers[action.timer] = self._later(action.seconds, lambda: self._fire(action.timer))
+        due = self._clock() + action.seconds
+        self._timers[action.timer] = due, self._later(action.seconds, lambda: self._fire(action.timer))
 
     def _cancel_timer(self, action: actions.CancelTimer) -> None:
         timer = self._timers.pop(action.timer, None)
         if timer is not None:
-            timer.cancel()
+            timer[1].cancel()
 
     def _fire(self, timer: int) -> None:
         self._timers.pop(timer, None)

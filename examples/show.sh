@@ -72,7 +72,7 @@ mkdir "$folder/jobs" "$folder/log" "$folder/bin"
 for file in "$examples"/*.conf "$examples"/*.override; do
     sed "s|@EXAMPLES@|$examples|g" "$file" >"$folder/jobs/${file##*/}"
 done
-"$examples/../packaging/install-links" --client "$programs/initctl" "$folder/bin"
+"$programs/upstart-compat" links --enable --directory="$folder/bin"
 
 # Jobs of a session have the daemon's environment: start and stop, python3, and where pid files go.
 PATH=$folder/bin:$programs:$PATH

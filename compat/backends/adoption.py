@@ -122,7 +122,7 @@ class Adoption:
             self._later(_HEIR_DELAY, partial(self._inherit, process, identity))
         # What ended since it was looked at cannot be seized.
         elif not (matters and not child and self._exits.seize(process.pid)):
-            self._follow(process)
+            self.follow(process)
         self._feed(ProcessSpawned(spawn, process.pid))
         self._feed(ProcessExecuted(spawn))
         if to_fork and not child:
@@ -140,7 +140,13 @@ class Adoption:
             self._setup.end_log(log)
         self._feed(ProcessLost(spawn) if ran else ProcessNeverRan(spawn))
 
-    def _follow(self, process: Process) -> None:
+    @property
+    def busy(self) -> bool:
+        """Whether some process is yet to be found, or to be seen forking."""
+        return bool(self._pending or self._to_fork)
+
+    def follow(self, process: Process) -> None:
+        """See when a process ends that is not our child."""
         identity = process.identity
         if identity is None:
             return
@@ -173,7 +179,7 @@ class Adoption:
             self._lost(process)
             return
         self._moved(process.spawn, process.pid, heir)
-        self._follow(process)
+        self.follow(process)
         self._feed(ProcessForked(process.spawn, heir))
         self._feed(ProcessReady(process.spawn))
 

@@ -26,12 +26,14 @@ from ..engine.actions import ERROR, INFO, WARN, AdoptProcess, SpawnProcess
 from ..engine.expansion import ExpansionError
 from ..engine.inputs import ProcessExecuted
 from ..parser.definition import MAIN, PROCESS_NAMES, JobDefinition
+from ..state.processes import LogState, ProcessState, SetUp
 from . import apparmor, process_spec, spawn_errors
 from .command import Command, as_bytes, command_of
 from .descriptor_reserve import exhausted, in_reserve
 from .descriptor_store import DescriptorStore
 from .identity import Identity, start_time
 from .job_log import HeldOutput, JobLog, log_path
+from .kept_descriptors import is_channel, is_pipe
 from .passage import Passage
 from .process_spec import ProcessSpec
 from .protocol import Feed, Log, ProcessDefaults
@@ -394,6 +396,53 @@ class ChildSetup:
         else:
             self.unwatch(log.master)
             log.close()
+
+    # -- over a re-exec --------------------------------------------------------------------------------------
+
+    def state(self, process: Process) -> ProcessState:
+        """What ``restored`` goes on from."""
+        script = process.script
+        set_up = None
+        if process.answer_fd >= 0 or (script is not None and script.fd >= 0):
+            set_up = SetUp(process.answer_fd, process.answer, script.fd if script is not None else -1,
+                           script.left if script is not None else b"", process.cause)
+        pidfd = process.identity.state()[0] if process.identity is not None else -1
+        return ProcessState(
+            process.pid, process.started, pidfd, process.log.state() if process.log is not None else None, set_up,
+            identified=process.identity is not None, forks=process.forks)
+
+    def restored(self, request: SpawnProcess, state: ProcessState, failed: Failed) -> Process:
+        """The process of a daemon that this one replaces, attended to again; a stream that is lost is left out (D229)."""
+        set_up = state.set_up or SetUp(-1)
+        log = JobLog.restored(state.log, self._log, self._held) if state.log is not None else None
+        if state.log is not None and log is None:
+            self._log(WARN, f"{display_name(request)}: the output of process {state.pid} is lost")
+        script = ScriptFeed(set_up.script_fd, set_up.script) if is_pipe(set_up.script_fd) else None
+        process = Process(request, set_up.answer_fd if is_channel(set_up.answer_fd) else -1, log, script, set_up.cause, failed)
+        process.exists_as(state.pid)
+        process.answer, process.forks = set_up.answer, state.forks
+        if process.answer_fd >= 0:
+            self.watch(process.answer_fd, partial(self.read_answer, process))
+            if self._passage is not None:
+                self._passage.expect(process.spawn)
+        elif script is not None:
+            self.watch(script.fd, partial(self._feed_script, script), select.EPOLLOUT)
+        if log is not None and log.master >= 0:
+            self.watch(log.master, partial(self._read_output, log))
+            self._keep(process.spawn, log)
+        if state.identified:
+            process.identity = Identity.restored(state.pid, state.identity_fd, state.started)
+        return process
+
+    def held_states(self) -> List[LogState]:
+        """The output that is held of ended processes (X128)."""
+        return self._held.states()
+
+    def restore_held(self, states: List[LogState]) -> None:
+        """Hold it again."""
+        for log in self._held.restore(states):
+            if log.master >= 0:
+                self.watch(log.master, partial(self._read_held, log))
 
     # -- output -----------------------------------------------------------------------------------------------
 

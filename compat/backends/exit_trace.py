@@ -35,6 +35,17 @@ class ExitTrace:
         self._pids.add(pid)
         return True
 
+    def go_on(self, pid: int) -> bool:
+        """Whether a process is traced already, by the daemon that this one replaces in place; it is one of these then."""
+        try:
+            with open(f"/proc/{pid}/status", "rb") as file:
+                traced = b"\nTracerPid:\t%d\n" % os.getpid() in file.read()
+        except OSError:
+            return False
+        if traced:
+            self._pids.add(pid)
+        return traced
+
     def handle(self, pid: int, status: int) -> bool:
         """Deal with one raw waitpid status. False: not one of these, or its end."""
         if pid not in self._pids:

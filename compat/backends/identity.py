@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import os
 import select
-from typing import List, Optional
+from typing import List, Optional, Tuple
 
 from .descriptor_reserve import in_reserve
+from .kept_descriptors import is_pidfd_of
 
 
 def _status(pid: int) -> List[bytes]:
@@ -27,6 +28,16 @@ def start_time(pid: int) -> Optional[bytes]:
     """When the process started, in ticks since boot; None if there is none, or if it has ended."""
     fields = _status(pid)
     return fields[19] if len(fields) > 19 and fields[0] not in (b"Z", b"X") else None
+
+
+def environment_of(pid: int) -> List[str]:
+    """The environment that its program was started with, as far as it has not written over it; empty if there is none."""
+    try:
+        with open(f"/proc/{pid}/environ", "rb", buffering=0) as file:
+            entries = file.read(1 << 20).split(b"\0")
+    except OSError:
+        return []
+    return [os.fsdecode(entry) for entry in entries if b"=" in entry]
 
 
 def is_stopped(pid: int) -> bool:
@@ -68,6 +79,20 @@ class Identity:
             if in_reserve(self._pidfd):
                 self.close()
                 self._started = start_time(pid)
+
+    @classmethod
+    def restored(cls, pid: int, pidfd: int, started: str) -> Identity:
+        """That of a daemon that this one replaces, from what ``state`` gave it."""
+        found = cls.__new__(cls)
+        found._pid = pid
+        found._pidfd = pidfd if is_pidfd_of(pidfd, pid) else -1
+        found._started = started.encode("ascii", "replace") or None
+        return found
+
+    def state(self) -> Tuple[int, str]:
+        """The pidfd, -1 for none, and the start time."""
+        started = self._started if self._started is not None else start_time(self._pid)
+        return self._pidfd, (started or b"").decode("ascii")
 
     def holds(self) -> bool:
         """Whether the process lives, or has ended and waits for our own waitpid."""

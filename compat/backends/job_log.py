@@ -18,10 +18,12 @@ from __future__ import annotations
 
 import errno
 import os
-from typing import Callable, List, Optional
+from typing import Callable, List, Optional, Tuple
 
 from ..engine.actions import DEBUG, WARN
+from ..state.processes import LogState
 from .descriptor_reserve import exhausted, in_reserve
+from .kept_descriptors import is_log_file, is_pty_master
 from .protocol import Log
 
 #: Most that is kept of one process's output while it cannot be written (X121).
@@ -77,6 +79,18 @@ class KeptOutput:
             del self._data[:excess]
             self._dropped += excess
 
+    def state(self) -> Tuple[bytes, int]:
+        """The data, and how much was dropped before it."""
+        return bytes(self._data), self._dropped
+
+    @classmethod
+    def restored(cls, data: bytes, dropped: int) -> KeptOutput:
+        """What another one kept."""
+        kept = cls()
+        kept.append(data)
+        kept._dropped += dropped
+        return kept
+
     def content(self) -> bytes:
         """What is to be written: the marker, if anything was dropped, and the data."""
         if not self._dropped:
@@ -127,6 +141,25 @@ class JobLog:
         master = os.open("/dev/ptmx", os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC | os.O_NONBLOCK)
         return cls(path, master, log, held)
 
+    @classmethod
+    def restored(cls, state: LogState, log: Log, held: Optional[HeldOutput]) -> Optional[JobLog]:
+        """Go on with the log of a daemon that this one replaces; None if its pty is lost (D229)."""
+        found = cls(state.path, state.master, log, held)
+        if state.unwritten or state.dropped:
+            found._kept = KeptOutput.restored(state.unwritten, state.dropped)
+        found._ended, found._hung_up, found._open_error = state.ended, state.hung_up, state.open_error
+        if state.file >= 0 and is_log_file(state.file):
+            found._file = state.file
+        if state.master >= 0 and not is_pty_master(state.master):
+            found.master = -1
+            return None
+        return found
+
+    def state(self) -> LogState:
+        """What ``restored`` goes on from; descriptors are to be kept open."""
+        unwritten, dropped = self._kept.state() if self._kept is not None else (b"", 0)
+        return LogState(self.path, self.master, self._file, unwritten, dropped, self._ended, self._hung_up, self._open_error)
+
     @property
     def unwritten(self) -> int:
         """How many bytes are kept because they could not be written yet."""
@@ -174,6 +207,10 @@ class JobLog:
         elif self._hung_up:
             self._close_master()
         return self.master < 0
+
+    def is_held(self) -> None:
+        """It is among the held ones already."""
+        self._is_held = True
 
     def flush(self) -> None:
         """Write all kept data, in order; raises OSError and keeps the rest if that fails."""
@@ -301,6 +338,22 @@ class HeldOutput:
 
     def __len__(self) -> int:
         return len(self._logs)
+
+    def states(self) -> List[LogState]:
+        """Each log that is held, oldest first."""
+        return [log.state() for log in self._logs]
+
+    def restore(self, states: List[LogState]) -> List[JobLog]:
+        """Hold what another one held; returns the logs, some of which have a master to watch."""
+        for state in states:
+            log = JobLog.restored(state, self._log, self)
+            if log is None:
+                # Nobody prints any more, but what was printed is still to be written.
+                log = JobLog.restored(state._replace(master=-1), self._log, self)
+            if log is not None:
+                log.is_held()
+                self._logs.append(log)
+        return self._logs
 
     def add(self, log: JobLog) -> bool:
         """Hold a log; False if it is too late for that, or too much is held already."""

@@ -9,6 +9,7 @@
  *     upstart-compat-launcher FD|/PATH     be the process of one job
  *     upstart-compat-launcher serve FD     make such processes at the request of the daemon
  *     upstart-compat-launcher unit         be the process of one job, started by systemd
+ *     upstart-compat-launcher ask PATH VERB UNIT   be a process of the unit that shows a job to systemd's tools
  *
  * The first argument names the specification: an open descriptor (a memfd), or a file. Nothing else
  * comes through argv or the environment, so that a job's environment neither shows in ps nor acts on
@@ -25,6 +26,10 @@
  *
  * As the process of a unit it is given such a socket as descriptor 0, with one request in it; after the pid it
  * sends systemd's name for this run of the unit, $INVOCATION_ID.
+ *
+ * Asking: PATH is the daemon's SOCK_SEQPACKET socket, the question VERB NUL UNIT NUL, VERB is start, stop or reload. An
+ * answer begins with r: the job runs, more follows; d: done; or f and why it failed. After r this process is the unit's
+ * main one for as long as the job runs: the daemon says when that is over, and to another daemon the question is "hold".
  *
  * The specification: numbers are in the byte order of the machine.
  *
@@ -57,6 +62,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -68,6 +74,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -76,6 +83,10 @@
 #define LAST_CLASSIC_SIGNAL 31
 #define MOST_ROOM (64 << 20)
 #define MOST_PASSED 253 /* SCM_MAX_FD */
+/* To reach a daemon that died: for 10 seconds with a question, for a minute while its job runs on. */
+#define ATTEMPT_NANOSECONDS 50000000
+#define MOST_ATTEMPTS 200
+#define MOST_HOLD_ATTEMPTS 1200
 
 #ifndef TIOCGPTPEER
 #define TIOCGPTPEER _IO('T', 0x41)
@@ -762,12 +773,96 @@ static void __attribute__((noreturn)) be_unit(void)
     fulfil(socket, &request, invocation ? invocation : "");
 }
 
+/* What the service manager is told when the job runs; nothing where it does not want to know. */
+static void say_ready(void)
+{
+    const char *path = getenv("NOTIFY_SOCKET");
+    struct sockaddr_un address = { .sun_family = AF_UNIX };
+    if (!path || !*path || strlen(path) >= sizeof address.sun_path)
+        return;
+    memcpy(address.sun_path, path, strlen(path));
+    if (*path == '@')
+        address.sun_path[0] = 0;
+    int manager = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (manager < 0)
+        return;
+    sendto(manager, "READY=1", 7, MSG_NOSIGNAL, (struct sockaddr *)&address,
+           (socklen_t)(offsetof(struct sockaddr_un, sun_path) + strlen(path)));
+    close(manager);
+}
+
+/* A connection over which the question has been sent, or -1 and the errno. */
+static int put(const char *path, const char *verb, const char *unit)
+{
+    struct sockaddr_un address = { .sun_family = AF_UNIX };
+    char question[512];
+    int size = snprintf(question, sizeof question, "%s%c%s%c", verb, 0, unit, 0);
+    if (strlen(path) >= sizeof address.sun_path || size >= (int)sizeof question) {
+        errno = ENAMETOOLONG;
+        return -1;
+    }
+    strcpy(address.sun_path, path);
+    int daemon = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+    if (daemon < 0)
+        return -1;
+    if (connect(daemon, (struct sockaddr *)&address, sizeof address) < 0 || send(daemon, question, (size_t)size, MSG_NOSIGNAL) != size) {
+        int error = errno;
+        close(daemon);
+        errno = error;
+        return -1;
+    }
+    return daemon;
+}
+
+/* Returns the exit status. A daemon that died comes back, and to ask twice does no harm. */
+static int ask(const char *path, const char *verb, const char *unit)
+{
+    int starts = strcmp(verb, "start") == 0, ready = 0;
+    char answer[4096];
+
+    /* systemd runs ExecStop= after the end of the main process, too. Then nobody asked to stop the job. */
+    if (strcmp(verb, "stop") == 0 && !getenv("MAINPID"))
+        return 0;
+    for (int attempt = 0; attempt < (ready ? MOST_HOLD_ATTEMPTS : MOST_ATTEMPTS);) {
+        int daemon = put(path, ready ? "hold" : verb, unit);
+        if (daemon < 0 && errno == ENOENT) {
+            /* It ended, and with it the jobs. */
+            if (ready || strcmp(verb, "stop") == 0)
+                return 0;
+            break;
+        }
+        ssize_t size = 0;
+        while (daemon >= 0 && ((size = recv(daemon, answer, sizeof answer, 0)) > 0 || (size < 0 && errno == EINTR))) {
+            if (size < 0)
+                continue;
+            attempt = 0;
+            if (*answer == 'f') {
+                fprintf(stderr, "%.*s\n", (int)size - 1, answer + 1);
+                return 1;
+            }
+            if (starts && !ready)
+                say_ready();
+            ready = starts;
+            if (*answer == 'd')
+                return 0;
+        }
+        if (daemon >= 0)
+            close(daemon);
+        attempt++;
+        nanosleep(&(struct timespec){ .tv_nsec = ATTEMPT_NANOSECONDS }, NULL);
+    }
+    fprintf(stderr, "upstart-compat does not answer\n");
+    return 1;
+}
+
 int main(int argc, char **argv)
 {
     if (argc == 3 && strcmp(argv[1], "serve") == 0)
         serve(atoi(argv[2]));
     if (argc == 2 && strcmp(argv[1], "unit") == 0)
         be_unit();
+    if (argc == 5 && strcmp(argv[1], "ask") == 0)
+        return ask(argv[2], argv[3], argv[4]);
     if (argc == 2)
         become(argv[1]);
     _exit(255);

@@ -12,12 +12,13 @@ from __future__ import annotations
 import errno
 import os
 from functools import partial
-from typing import Any, Callable, Dict, NamedTuple, Optional, Sequence
+from typing import Any, Callable, Dict, Iterable, List, NamedTuple, Optional, Sequence, Tuple
 
 from ..engine.actions import WARN, AdoptProcess, DetachTrace, SignalProcess, SpawnProcess
 from ..engine.inputs import (
     ProcessContinued,
     ProcessEnded,
+    ProcessExecuted,
     ProcessLost,
     ProcessSpawned,
     ProcessSpawnFailed,
@@ -25,14 +26,15 @@ from ..engine.inputs import (
     ProcessVanished,
     SignalNotSent,
 )
+from ..state.processes import LogState, ProcessState, Waiting
 from . import signal_delivery
 from .adoption import Adoption
 from .child_setup import NO_DESCRIPTORS, ChildSetup, Process
 from .descriptor_store import DescriptorStore
 from .exit_trace import ExitTrace
-from .identity import Identity
+from .identity import Identity, is_child
 from .launch_server import LaunchServer
-from .protocol import Feed, Later, Log, ProcessDefaults
+from .protocol import Feed, Later, Log, ProcessDefaults, Stray
 from .tracee import TraceeTable
 
 #: Attempts to start a process: so many at once, then one a second, so many in all (X33).
@@ -237,6 +239,10 @@ class NativeBackend:
         if self._by_pid.get(process.pid) is process:
             del self._by_pid[process.pid]
 
+    def strays(self) -> List[Stray]:
+        """None: nothing but the record tells them from other processes (protocol.Backend.strays)."""
+        return []
+
     # -- signals ---------------------------------------------------------------------------------------------
 
     def signal(self, request: SignalProcess) -> None:
@@ -277,6 +283,59 @@ class NativeBackend:
         self._adoption.detach(request.spawn)
         self.tracees.detach(request.spawn)
 
+    # -- over a re-exec --------------------------------------------------------------------------------------
+
+    @property
+    def at_rest(self) -> bool:
+        """Whether ``states`` says all: processes of a daemon before this one are being looked for otherwise."""
+        return not self._adoption.busy
+
+    def states(self) -> Dict[int, ProcessState]:
+        """What ``restore`` goes on from, by spawn; the descriptors in it are to be kept open."""
+        found = {spawn: self.setup.state(process)._replace(trace=self.tracees.state(spawn)) for spawn, process in self._processes.items()}
+        for spawn, (request, attempts) in self._waiting.items():
+            found[spawn] = ProcessState(0, waiting=Waiting(attempts, request.environment, request.fds, request.expect))
+        return found
+
+    def restore(self, found: Iterable[Tuple[SpawnProcess, ProcessState]]) -> None:
+        """Go on with the processes of the daemon that this one replaces in place; each with what was asked for.
+
+        What happened to them meanwhile is told by the next ``reap`` (D194). Who is gone is told of at once, but not
+        before all are known: the engine may want to do something about the others.
+        """
+        told: List[Tuple[Callable[[Process], None], Process]] = []
+        for request, state in found:
+            if state.waiting is not None:
+                _, environment, fds, expect = state.waiting
+                request = request._replace(environment=environment, fds=fds, expect=expect)
+                self._waiting[request.spawn] = _Waiting(request, min(state.waiting.attempts, ATTEMPTS - 1))
+                self._later(_RETRY_SECONDS, partial(self._retry, request.spawn))
+                continue
+            process = self.setup.restored(request, state, self._failed)
+            self._processes[request.spawn] = process
+            if state.pid in self._by_pid or not _is_there(process):
+                told.append((self._lost, process))
+                continue
+            self._by_pid[state.pid] = process
+            if state.trace is not None and state.trace.state:
+                self.tracees.restore(request.spawn, state.pid, request.expect, process.label, state.trace)
+            elif process.identity is not None and not self._exits.go_on(state.pid) and not is_child(state.pid):
+                self._adoption.follow(process)
+            if process.answer_fd < 0:
+                # Nothing is to come that would say so (X26); where it was said already, it means nothing any more.
+                told.append((lambda process: self._feed(ProcessExecuted(process.spawn)), process))
+        for tell, process in told:
+            if self._processes.get(process.spawn) is process:
+                tell(process)
+
+    def held_states(self) -> List[LogState]:
+        """The output that is held of ended processes (X128)."""
+        return self.setup.held_states()
+
+    def restore_held(self, states: List[LogState]) -> None:
+        """Hold it again."""
+        self.setup.restore_held(states)
+
     # -- descriptors -----------------------------------------------------------------------------------------
 
     def fileno(self) -> int:
@@ -295,3 +354,10 @@ class NativeBackend:
         self._processes.clear()
         self._by_pid.clear()
         self.setup.close(processes)
+
+
+def _is_there(process: Process) -> bool:
+    """Whether a process that another daemon started in our place is still there, or its end still to be told."""
+    if process.pid <= 0:
+        return False
+    return process.identity.holds() if process.identity is not None else is_child(process.pid)

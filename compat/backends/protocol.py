@@ -7,7 +7,7 @@ when SIGCHLD arrived or after ``dispatch``.
 """
 from __future__ import annotations
 
-from typing import Any, Callable, Dict, NamedTuple, Optional, Protocol, Tuple
+from typing import Any, Callable, Dict, List, NamedTuple, Optional, Protocol, Tuple
 
 from ..engine.actions import AdoptProcess, DetachTrace, SignalProcess, SpawnProcess
 from ..engine.inputs import ProcessSpawned  # noqa: F401  (named by the docstrings)
@@ -40,6 +40,16 @@ class ProcessDefaults(NamedTuple):
     passage: Optional[str] = None
 
 
+class Stray(NamedTuple):
+    """A main process that runs for a job, and that nobody asked to adopt; ``handle`` is what ``adopt`` would need."""
+
+    job: str
+    instance: str
+    pid: int
+    environment: Tuple[str, ...]
+    handle: Dict[str, Any]
+
+
 class Backend(Protocol):
     """The calls that the daemon makes."""
 
@@ -62,6 +72,12 @@ class Backend(Protocol):
         It is asked for, and must be right, from within ``feed(ProcessSpawned)`` and ``feed(ProcessForked)``
         on, and whenever something of the instance is recorded: it should cost next to nothing. It holds
         what tells a process from a later one with the same pid (start time, invocation id).
+        """
+
+    def strays(self) -> List[Stray]:
+        """What a daemon before this one started and the engine does not know, because its record was lost.
+
+        To be asked once, after everything that is on record was adopted.
         """
 
     def signal(self, request: SignalProcess) -> None:

@@ -24,6 +24,11 @@ class ScriptFeed:
         self.fd = fd
         self._left = memoryview(script)
 
+    @property
+    def left(self) -> bytes:
+        """What is still to go into the pipe."""
+        return bytes(self._left)
+
     def write(self) -> bool:
         """Write what there is room for; True when nothing is left to be done but to close it."""
         try:

@@ -25,7 +25,7 @@ from ..engine.inputs import (
     SignalNotSent,
 )
 from ..parser.definition import PROCESS_NAMES
-from .protocol import Feed
+from .protocol import Feed, Stray
 
 _SIGKILL, _SIGCONT, _SIGSTOP = 9, 18, 19
 _FORKS = {"fork": 1, "daemon": 2}
@@ -177,6 +177,10 @@ class SimulatedBackend:
         """Its pid."""
         process = self.processes.get(spawn)
         return {"pid": process.pid} if process is not None else None
+
+    def strays(self) -> List[Stray]:
+        """None (protocol.Backend.strays)."""
+        return []
 
     def signal(self, request: SignalProcess) -> None:
         """Deliver, or say why not."""

@@ -20,11 +20,12 @@ from .child_setup import Process, display_name
 from .descriptor_store import DescriptorStore
 from .native import LAUNCHER, NativeBackend
 from .placement import NATIVE, SCOPE, SERVICE, Placement, placement
-from .protocol import Feed, Later, Log, ProcessDefaults
+from .protocol import Feed, Later, Log, ProcessDefaults, Stray
 from .systemd_connection import SystemdConnection, SystemdError
 from .transient_scopes import TransientScopes
 from .transient_services import TransientServices
 from .transient_units import TransientUnits
+from .unit_names import SLICE, is_of_the_program
 
 #: Seconds between attempts to reach a systemd that does not answer, and how many of them a start waits for.
 _RECONNECT_SECONDS, _MOST_RECONNECTS = 0.2, 25
@@ -52,6 +53,8 @@ class SystemdBackend:
         self._services = TransientServices(
             feed, log, later, defaults, self._connection, self._units, setup, self._native.tracees, launcher, utmp, self._without_unit,
             self._native.spawn)
+        #: called when systemd has read its files again, or is back
+        self.looked_again: Callable[[], None] = lambda: None
         self._descriptor = -1
         self._reconnects = 0
         #: Starts that wait for systemd to answer again.
@@ -63,13 +66,18 @@ class SystemdBackend:
     def connect(self) -> None:
         """Make the connection. Raises SystemdError."""
         self._connection.open()
-        try:
-            upstart_slice.provide()
-        except OSError as error:
-            self._units.once(WARN, f"Failed to write {error.filename}: {error.strerror}")
+        self._provide_slice()
         self._descriptor = self._connection.fileno()
         self._setup.watch(self._descriptor, self._connection.dispatch)
         self._units.dispatch_later()
+
+    def _provide_slice(self) -> None:
+        try:
+            if upstart_slice.provide() and self._connection.run_of(SLICE) is not None:
+                # Something is in it already, and it is not as it should be.
+                self._connection.call(b"Reload")
+        except (OSError, SystemdError) as error:
+            self._units.once(WARN, f"Failed to provide {SLICE}: {error}")
 
     def _dispatch_connections(self) -> None:
         self._connection.dispatch()
@@ -110,11 +118,21 @@ class SystemdBackend:
     def _look_again(self) -> None:
         self._services.look_again()
         self._units.release_others(self._services.in_use() | self._scopes.in_use())
+        self.looked_again()
 
     def _unit_removed(self, unit: str) -> None:
         if self._units.removed(unit):
             self._scopes.removed(unit)
             self._services.removed(unit)
+
+    @property
+    def connection(self) -> SystemdConnection:
+        """To systemd, for others; ``dispatch_later`` after every call."""
+        return self._connection
+
+    def dispatch_later(self) -> None:
+        """A call may have read what came before its answer."""
+        self._units.dispatch_later()
 
     # -- starting --------------------------------------------------------------------------------------------------
 
@@ -133,6 +151,9 @@ class SystemdBackend:
     def _start(self, request: SpawnProcess) -> bool:
         try:
             return self._services.start(request)
+        except SystemdError:
+            self._delayed[request.spawn] = request
+            return True
         except OSError:
             # Tried again, and complained of, by the native backend.
             self._placements[request.spawn] = Placement(SCOPE, "it could not be prepared at once")
@@ -145,10 +166,10 @@ class SystemdBackend:
         else:
             self._scopes.settle(process, request, leave)
 
-    def _without_unit(self, request: SpawnProcess, reason: str) -> None:
+    def _without_unit(self, request: SpawnProcess, reason: str, priority: int = WARN) -> None:
         self._placements[request.spawn] = Placement(NATIVE, f"systemd did not make a unit: {reason}")
         what = f"{display_name(request)} {PROCESS_NAMES[request.process]} process"
-        self._units.once(WARN, f"{what} runs without a unit of systemd: {reason}", reason)
+        self._units.once(priority, f"{what} runs without a unit of systemd: {reason}", reason)
 
     # -- processes of another daemon -------------------------------------------------------------------------------------
 
@@ -165,6 +186,24 @@ class SystemdBackend:
     def handle(self, spawn: int) -> Optional[Dict[str, Any]]:
         """What finds it again (protocol.Backend.handle)."""
         return self._services.handle(spawn) if spawn in self._services else self._native.handle(spawn)
+
+    def strays(self) -> List[Stray]:
+        """Those in services of ours (protocol.Backend.strays); services whose process has ended are let go."""
+        try:
+            units = self._connection.units("upstart-*.service")
+        except SystemdError as error:
+            self._log(WARN, f"Failed to ask systemd for the services of jobs: {error}")
+            return []
+        found = []
+        for unit in units:
+            if unit in self._services.in_use() or is_of_the_program(unit):
+                continue
+            stray = self._services.stray(unit)
+            if stray is not None:
+                found.append(stray)
+            else:
+                self._units.release(unit)
+        return found
 
     # -- signals --------------------------------------------------------------------------------------------------------
 

@@ -89,6 +89,7 @@ class SystemdConnection:
         self.unit_removed: Callable[[str], None] = lambda unit: None
         self.reloaded: Callable[[], None] = lambda: None
         self.lost: Callable[[], None] = lambda: None
+        self._reloading = False
         #: properties that this systemd does not know, each found out once
         self.unknown: List[bytes] = []
 
@@ -133,6 +134,7 @@ class SystemdConnection:
         self._descriptor = os.dup(bus.get_fd())
         self._bus = bus
         self._owner = None
+        self._reloading = False
         self._callbacks.clear()
 
     def _checked(self, step: Callable[[], Any]) -> None:
@@ -213,6 +215,14 @@ class SystemdConnection:
         arguments = self._dbuslib.apply_signature(signature, list(values)) if signature else []
         return self._raw(_NAME, _PATH, _MANAGER, method, arguments)
 
+    def manager_property(self, name: bytes, signature: bytes) -> Any:
+        """One property of the manager. Raises SystemdError."""
+        return self._property(_PATH, _MANAGER, name, signature)
+
+    def unit_property(self, unit: str, interface: bytes, name: bytes, signature: bytes) -> Any:
+        """One property of a unit, which systemd loads if need be. Raises SystemdError."""
+        return self._property(self.path(unit), interface, name, signature)
+
     def run_of(self, unit: str) -> Optional[Run]:
         """How the main process of a service is, or that of a scope was; None if there is no such unit. Raises SystemdError."""
         path = self.path(unit)
@@ -228,9 +238,17 @@ class SystemdConnection:
         code, status = (0, 0) if pid else (about_service(b"ExecMainCode", b"i"), about_service(b"ExecMainStatus", b"i"))
         return Run(invocation, state, sub_state, pid, code, status)
 
-    def service_result(self, unit: str) -> str:
-        """Why a service is not running. Raises SystemdError."""
-        return bytes(self._property(self.path(unit), _SERVICE, b"Result", b"s")).decode("ascii", "replace")
+    def units(self, pattern: str) -> List[str]:
+        """Names of the loaded units that match. Raises SystemdError."""
+        arguments = self._dbuslib.apply_signature(b"asas", [[], [pattern.encode("ascii")]])
+        rows = self._raw(_NAME, _PATH, _MANAGER, b"ListUnitsByPatterns", arguments) or []
+        return [row[0].decode("ascii", "replace") for row in rows]
+
+    def service_result(self, unit: str) -> Tuple[str, int]:
+        """Why a service is not running, and its exit status, which is systemd's own if the program never ran. Raises SystemdError."""
+        path = self.path(unit)
+        result = bytes(self._property(path, _SERVICE, b"Result", b"s")).decode("ascii", "replace")
+        return result, int(self._property(path, _SERVICE, b"ExecMainStatus", b"i"))
 
     def _property(self, path: bytes, interface: bytes, name: bytes, signature: bytes) -> Any:
         if self._bus is None:
@@ -333,10 +351,16 @@ class SystemdConnection:
         if member == b"JobRemoved":
             return lambda body: self.job_removed(body[2].decode("ascii", "replace"), body[3].decode("ascii", "replace"))
         if member == b"UnitRemoved":
-            return lambda body: self.unit_removed(body[0].decode("ascii", "replace"))
+            # While it reads its files, systemd says so of every unit, and knows most of them again afterwards.
+            return None if self._reloading else lambda body: self.unit_removed(body[0].decode("ascii", "replace"))
         if member == b"Reloading":
-            return lambda begins: None if begins else self.reloaded()
+            return self._reloads
         return None
+
+    def _reloads(self, begins: bool) -> None:
+        self._reloading = begins
+        if not begins:
+            self.reloaded()
 
     def _owner_changed(self, body: Any) -> None:
         if body[0] == _NAME:

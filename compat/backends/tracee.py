@@ -41,6 +41,7 @@ from typing import Callable, Dict, Iterator, Optional, Tuple
 
 from ..engine.actions import WARN
 from ..engine.inputs import ProcessForked, ProcessReady, ProcessReplaced, ProcessStopped
+from ..state.processes import Trace
 from .protocol import Feed, Log
 
 NEW, NORMAL, NEW_CHILD = "new", "normal", "new-child"
@@ -168,6 +169,21 @@ class TraceeTable:
         if tracee.stopped:
             tracee.stopped = False
             self._first_stop(tracee)
+
+    def state(self, spawn: int) -> Optional[Trace]:
+        """What is known of a process that is followed, for a re-exec; it stays traced over the exec (D193)."""
+        tracee = self._find(spawn)
+        if tracee is None:
+            return None
+        early = tuple(child for child, parent in self.early.items() if parent == tracee.pid)
+        return Trace(tracee.state, tracee.forks, tracee.leaving, early)
+
+    def restore(self, spawn: int, pid: int, expect: str, label: str, trace: Trace) -> None:
+        """Go on following; stops that came meanwhile are reported yet (D238)."""
+        tracee = Tracee(spawn, pid, expect, label)
+        tracee.state, tracee.forks, tracee.leaving = trace.state, trace.forks, trace.leaving
+        self._tracees[pid] = tracee
+        self.early.update((child, pid) for child in trace.early)
 
     def detach(self, spawn: int) -> None:
         """Stop following; the process runs on (X81). Nothing is fed for this spawn any more."""

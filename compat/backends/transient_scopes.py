@@ -7,7 +7,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Callable, Dict, List, Set
 
-from ..engine.actions import INFO, SpawnProcess
+from ..engine.actions import INFO, WARN, SpawnProcess
 from ..engine.inputs import StopFromOutside
 from .child_setup import Process, display_name
 from .protocol import Feed, Later, Log
@@ -20,8 +20,8 @@ from .unit_properties import scope_properties, unit_description
 _PATIENCE = 5.0
 
 Leave = Callable[[], None]
-#: Told of a process that has no unit, and why.
-Without = Callable[[SpawnProcess, str], None]
+#: Told of a process that has no unit, why, and how loud that is to be said.
+Without = Callable[[SpawnProcess, str, int], None]
 
 
 class TransientScopes:
@@ -47,7 +47,7 @@ class TransientScopes:
         try:
             unit = self._units.make(request, ".scope", properties, self._controller.start)
         except SystemdError as error:
-            self._without(request, str(error))
+            self._without(request, str(error), WARN)
             leave()
             return
         self._inside[self._connection.path(unit)] = request
@@ -66,7 +66,7 @@ class TransientScopes:
         leave = self._settling.pop(unit, None)
         if leave is not None:
             if request is not None:
-                self._without(request, "the unit was removed")
+                self._without(request, "the unit was removed", WARN)
             leave()
 
     def _settled(self, unit: str, leave: Leave, trouble: str) -> None:
@@ -75,7 +75,7 @@ class TransientScopes:
         del self._settling[unit]
         request = self._inside.get(self._connection.path(unit))
         if trouble and request is not None:
-            self._without(request, trouble)
+            self._without(request, trouble, WARN)
         leave()
 
     def lost(self) -> None:

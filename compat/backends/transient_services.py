@@ -35,21 +35,26 @@ from ..engine.inputs import (
     SignalNotSent,
     StopFromOutside,
 )
+from ..parser.definition import MAIN, PROCESS_NAMES
 from . import main_pid, signal_delivery
 from .child_setup import ChildSetup, Process
-from .identity import Identity, start_time
-from .protocol import Feed, Later, Log, ProcessDefaults
+from .identity import Identity, environment_of, start_time
+from .protocol import Feed, Later, Log, ProcessDefaults, Stray
 from .systemd_connection import Run, SystemdConnection, SystemdError
 from .tracee import TraceeTable
 from .transient_scopes import Without
 from .transient_units import TransientUnits
-from .unit_names import is_in_unit
+from .unit_names import base_name, is_in_unit
 from .unit_properties import service_properties, unit_description
 
 _SERVICE_INTERFACE, _UNIT_INTERFACE = b"org.freedesktop.systemd1.Service", b"org.freedesktop.systemd1.Unit"
 _CLD_EXITED = 1
+# systemd's EXIT_NICE, EXIT_LIMITS, EXIT_OOM_ADJUST, EXIT_GROUP and EXIT_USER: it could not do what the job file asks for.
+_JOBS_OWN_FAULT = (201, 205, 206, 216, 217)
 #: How long a followed fork waits for systemd's word, and the daemon for systemd to make one process, in seconds.
 _MAIN_PID_SECONDS, _PID_SECONDS = 2.0, 1.0
+#: After how long a systemd that did not answer is asked again, in seconds.
+_ASK_AGAIN_SECONDS = 5.0
 
 
 class _Service:
@@ -100,7 +105,10 @@ class TransientServices:
     # -- starting --------------------------------------------------------------------------------------------------
 
     def start(self, request: SpawnProcess) -> bool:
-        """Have systemd start a process; whether it took it. Raises OSError if nothing could be prepared for that."""
+        """Have systemd start a process; whether it took it.
+
+        Raises OSError if nothing could be prepared for that, and SystemdError if the connection is lost: then it may be tried again.
+        """
         birth = self._setup.prepare(request, False, self._failed)
         try:
             ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -117,8 +125,11 @@ class TransientServices:
                 unit = self._units.make(request, ".service", properties, self._connection.start_transient)
             except (SystemdError, OSError) as error:
                 ours.close()
+                # Should there be a unit after all, its launcher ends with its channel.
                 self._setup.abandon(birth)
-                self._without(request, str(error))
+                if isinstance(error, SystemdError) and not self._connection.is_open:
+                    raise
+                self._without(request, str(error), WARN)
                 return False
         birth.handed_over()
         service = self._services[request.spawn] = _Service(request, birth.process, unit, ours)
@@ -151,7 +162,10 @@ class TransientServices:
             said = b""
         pid = int.from_bytes(said[:4], sys.byteorder, signed=True)
         if pid <= 0:
-            self._never_ran(service, os.strerror(-pid) if pid else self._why(service.unit))
+            if pid:
+                self._never_ran(service, os.strerror(-pid))
+            else:
+                self._did_not_start(service)
             return
         self._close_channel(service)
         process = service.process
@@ -167,12 +181,23 @@ class TransientServices:
         elif self._services.get(process.spawn) is service:
             self._setup.give_leave(process)
 
-    def _never_ran(self, service: _Service, reason: str) -> None:
+    def _did_not_start(self, service: _Service) -> None:
+        """systemd did not come as far as the launcher."""
+        try:
+            result, status = self._connection.service_result(service.unit)
+        except SystemdError as error:
+            self._never_ran(service, str(error))
+            return
+        own_fault = result == "exit-code" and status in _JOBS_OWN_FAULT
+        # What is wrong with the job is said when it is started without a unit (X256).
+        self._never_ran(service, f"the unit's result is {result} ({status})", INFO if own_fault else WARN)
+
+    def _never_ran(self, service: _Service, reason: str, priority: int = WARN) -> None:
         """It was never made, or ended before it did anything: it runs without a unit."""
         self._forget(service)
         self._setup.end(service.process, printed=False)
         self._units.release(service.unit)
-        self._without(service.request, reason)
+        self._without(service.request, reason, priority)
         self._otherwise(service.request)
 
     def _trace(self, service: _Service) -> Optional[str]:
@@ -191,13 +216,6 @@ class TransientServices:
             os.kill(pid, signal.SIGKILL)
         except OSError:
             pass
-
-    def _why(self, unit: str) -> str:
-        try:
-            result = self._connection.service_result(unit)
-        except SystemdError as error:
-            return str(error)
-        return f"the unit's result is {result}"
 
     def _close_channel(self, service: _Service) -> None:
         self._unborn.discard(service.request.spawn)
@@ -269,7 +287,10 @@ class TransientServices:
         try:
             found = self._connection.run_of(service.unit)
         except SystemdError as error:
-            self._log(WARN, f"Failed to ask systemd about {service.unit}: {error}")
+            if self._connection.is_open:
+                # Nobody else would ask again.
+                self._log(WARN, f"Failed to ask systemd about {service.unit}: {error}")
+                self._later(_ASK_AGAIN_SECONDS, partial(self._ask_again, service))
             return
         finally:
             self._units.dispatch_later()
@@ -284,12 +305,16 @@ class TransientServices:
         if found.pid and self._services.get(service.request.spawn) is service:
             self._changed(service, _UNIT_INTERFACE, {b"ActiveState": found.state})
 
+    def _ask_again(self, service: _Service) -> None:
+        if self._services.get(service.request.spawn) is service and self._connection.is_open:
+            self._ask_about(service)
+
     def _ended(self, service: _Service, code: int, status: int) -> None:
         """In the order of X98; what the launcher said comes first (X28)."""
         process = service.process
         self._said_pid(service)
         if self._services.get(process.spawn) is service and not process.pid:
-            self._never_ran(service, self._why(service.unit))
+            self._did_not_start(service)
         if process.answer_fd >= 0:
             self._setup.read_answer(process)
         if self._services.get(process.spawn) is not service:
@@ -334,7 +359,7 @@ class TransientServices:
         """Signals may have been lost: ask for what they would have said."""
         for service in list(self._services.values()):
             if service.channel is None:
-                self._ask_about(service)
+                self._ask_again(service)
 
     def in_use(self) -> Set[str]:
         """Units whose process lives."""
@@ -358,6 +383,10 @@ class TransientServices:
             return False
         self._units.let_go(unit)
         ran = bool(handle.get("executed")) or self._setup.passed(request.spawn)
+        if not found.pid and ran and request.expect in ("fork", "daemon"):
+            # It forked while nobody followed it, so this is not the end: what it left behind is looked for (adoption.py).
+            self._units.release(unit)
+            return False
         if not found.pid:
             self._adopt_ended(request, found, unit, ran)
             return True
@@ -406,6 +435,27 @@ class TransientServices:
         except OSError:
             return False
         return True
+
+    def stray(self, unit: str) -> Optional[Stray]:
+        """The process that runs in a unit, if it says itself which job it is of, and the unit's name agrees."""
+        try:
+            found = self._connection.run_of(unit)
+        except SystemdError:
+            return None
+        finally:
+            self._units.dispatch_later()
+        if found is None or not found.pid:
+            return None
+        environment = environment_of(found.pid)
+        table = dict(entry.partition("=")[::2] for entry in environment)
+        job, instance = table.pop("UPSTART_JOB", ""), table.pop("UPSTART_INSTANCE", "")
+        base, name = base_name(job, instance, PROCESS_NAMES[MAIN]), unit[:-len(".service")]
+        if not job or not (name == base or name.startswith(base + "-") and name[len(base) + 1:].isdigit()):
+            self._log(WARN, f"{unit} runs (process {found.pid}), but for no job that is known")
+            return None
+        started = (start_time(found.pid) or b"").decode("ascii")
+        handle = {"unit": unit, "invocation": found.invocation, "started": started, "executed": True, "forks": 0}
+        return Stray(job, instance, found.pid, tuple(f"{key}={value}" for key, value in table.items()), handle)
 
     def handle(self, spawn: int) -> Optional[Dict[str, Any]]:
         """What finds it again (protocol.Backend.handle)."""

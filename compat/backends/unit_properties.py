@@ -49,6 +49,8 @@ def _common(definition: JobDefinition, description: str) -> List[Property]:
         Property(b"Description", b"s", description.encode("utf-8", "replace")),
         Property(b"Slice", b"s", SLICE.encode()),
         Property(b"DefaultDependencies", b"b", False, True),
+        # The daemon stops jobs at a change of the runlevel, in their own order; systemctl isolate must not.
+        Property(b"IgnoreOnIsolate", b"b", True),
         Property(b"KillMode", b"s", b"process", True),
         Property(b"TasksMax", b"t", _UNLIMITED),
         Property(b"TimeoutStopUSec", b"t", (definition.kill_timeout + STOP_GRACE) * _MICROSECONDS),

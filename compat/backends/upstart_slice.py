@@ -19,11 +19,12 @@ DefaultDependencies=no
 _FOLDERS = ("/etc/systemd/system", "/run/systemd/system", "/usr/local/lib/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system")
 
 
-def provide(folder: str = "/run/systemd/system") -> None:
-    """Write the file unless there is one. Raises OSError."""
+def provide(folder: str = "/run/systemd/system") -> bool:
+    """Write the file unless there is one; whether it was written. Raises OSError."""
     if any(os.path.lexists(os.path.join(each, SLICE)) for each in (folder, *_FOLDERS)):
-        return
+        return False
     path = os.path.join(folder, SLICE)
     with open(path + ".new", "w", encoding="ascii") as file:
         file.write(_TEXT)
     os.replace(path + ".new", path)
+    return True

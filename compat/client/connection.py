@@ -37,6 +37,12 @@ _NO_REPLY = ("Did not receive a reply. Possible causes include: the remote appli
              "security policy blocked the reply, the reply timeout expired, or the network connection was broken.")
 #: Seconds that libdbus takes for "no limit", and for its own default of 25 (C79).
 _FOREVER, _DEFAULT = 0x7FFFFFFF / 1000, -1.0
+
+
+class _Peer(bindings.Connection):  # type: ignore[misc]
+    """A class of our own: see compat/control/wire.py."""
+
+
 #: How many items a command that reads many sends for, ahead of the one that it reads. A message bus
 #: allows as few as 128 unanswered calls, and an item takes up to four.
 AHEAD, _AHEAD_ON_BUS = 96, 12
@@ -217,18 +223,18 @@ def connect(invocation: Invocation) -> Connection:
         address = environment("UPSTART_SESSION")
         if address is None:
             raise Failure("UPSTART_SESSION isn't set in the environment. Unable to locate the Upstart instance.")
-        return Connection(_opened("Upstart", bindings.Connection, address))
+        return Connection(_opened("Upstart", _Peer, address))
     if not invocation.bus and os.getuid() == 0:
         if invocation.destination is not None:
             raise UsageError("--dest given without --system")
-        return Connection(_opened("Upstart", bindings.Connection, _SYSTEM_ADDRESS))
+        return Connection(_opened("Upstart", _Peer, _SYSTEM_ADDRESS))
     destination = _NAME if invocation.destination is None else invocation.destination
     try:
         bindings.validate_bus_name(destination)
     except (ValueError, UnicodeError):
         raise Failure(f"Invalid bus name: {printable(destination)}") from None
     bus = invocation.bus or "system"
-    connection = _opened(f"{bus} bus", bindings.Connection._new_for_bus, bindings.BUS_SESSION if bus == "session" else bindings.BUS_SYSTEM)
+    connection = _opened(f"{bus} bus", _Peer._new_for_bus, bindings.BUS_SESSION if bus == "session" else bindings.BUS_SYSTEM)
     connection.set_exit_on_disconnect(False)
     return Connection(connection, destination, debug)
 

@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import errno
 import os
-from typing import AbstractSet, Callable, Dict, FrozenSet, Optional, Protocol, Sequence, Set, Tuple, Union
+from typing import AbstractSet, Callable, Dict, FrozenSet, List, Optional, Protocol, Sequence, Set, Tuple, Union
 
 from ..engine.actions import DEBUG, ERROR, INFO, WARN
 from ..engine.inputs import DefineJob, ForgetJob
@@ -90,6 +90,11 @@ class Catalogue:
         """The best definition of a job name, None if there is none (E116)."""
         index = self._best(name)
         return None if index < 0 else self._files[index].jobs[name]
+
+    def listing(self) -> List[Tuple[Source, List[Tuple[str, bool]]]]:
+        """Every source with the names of its jobs, and for each whether its file could be read."""
+        return [(source, [(name, definition is not None) for name, definition in files.jobs.items()])
+                for source, files in zip(self.sources, self._files)]
 
     # -- whole sources -------------------------------------------------------------------------------------
 

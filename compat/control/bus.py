@@ -113,6 +113,16 @@ class Bus:
 
         self._attempt(done)
 
+    @property
+    def notified_address(self) -> Optional[str]:
+        """The address that NotifyDBusAddress told, None if there is none (D217)."""
+        return self._address() if self._name == NOTIFIED else None
+
+    def give_up_opening(self) -> None:
+        """Say to everybody who waits for a connection that there is none: before a re-exec, which they would not survive."""
+        if self._opening is not None:
+            self._finish(("Failed", "The daemon is being re-executed"))
+
     def send_signal(self, message: Any) -> None:
         """Send a signal if connected (C1)."""
         if self.connection is not None:

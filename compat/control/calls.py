@@ -5,7 +5,7 @@ is a success that the client did not ask to be told of (C25).
 """
 from __future__ import annotations
 
-from typing import Any, Dict, List, Optional
+from typing import Any, Dict, List, Optional, Protocol
 
 from .interfaces import Method
 from .paths import instance_path
@@ -52,17 +52,34 @@ class Call:
         self.connection.send_message(ErrorMessage(self.message, error_name(error), text(message)))
 
 
+class Caller(Protocol):
+    """Who waits for the engine's answer; ``number`` and ``job`` as of Call."""
+
+    number: int
+    job: Optional[str]
+
+    @property
+    def connection(self) -> Any:
+        """What it came over."""
+
+    def succeed_with_instance(self, instance: Optional[str]) -> None:
+        """The engine did it."""
+
+    def fail(self, error: str, message: str) -> None:
+        """The engine refused it, or it failed; ``error`` as in actions.Refuse."""
+
+
 class PendingCalls:
     """The calls that the engine has been told of and has not answered."""
 
     def __init__(self) -> None:
-        self._calls: Dict[int, Call] = {}
+        self._calls: Dict[int, Caller] = {}
         self._last = 0
 
     def __len__(self) -> int:
         return len(self._calls)
 
-    def enter(self, call: Call, job: Optional[str] = None) -> int:
+    def enter(self, call: Caller, job: Optional[str] = None) -> int:
         """Give the call its number. ``job``: as Call.job."""
         self._last += 1
         call.number = self._last
@@ -70,7 +87,25 @@ class PendingCalls:
         self._calls[call.number] = call
         return call.number
 
-    def leave(self, number: int) -> Optional[Call]:
+    def of_connection(self, connection: Any) -> List[Call]:
+        """Every call that came over a connection."""
+        return [call for call in self._calls.values() if isinstance(call, Call) and call.connection is connection]
+
+    @property
+    def last(self) -> int:
+        """The highest number that was given."""
+        return self._last
+
+    def go_on_after(self, last: int) -> None:
+        """Give no number up to ``last``: calls from before a re-exec have those."""
+        self._last = max(self._last, last)
+
+    def enter_again(self, call: Call, number: int, job: Optional[str]) -> None:
+        """A call from before a re-exec, under the number that it had."""
+        call.number, call.job = number, job
+        self._calls[number] = call
+
+    def leave(self, number: int) -> Optional[Caller]:
         """The call of that number, which is forgotten; None if its client is gone."""
         return self._calls.pop(number, None)
 

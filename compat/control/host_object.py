@@ -2,16 +2,18 @@
 
 There in host mode only, and for callers on the private socket only, whom libdbus has found to be root: no bus policy
 can give it away. Everybody else gets PermissionDenied.
+
+Calls that are answered later are answered from here, not by the engine, so they have no number of it. They do not outlive a
+re-exec: who made them loses the connection, as when the daemon dies, and calls again.
 """
 from __future__ import annotations
 
-from typing import Any, Callable, List, Tuple
+from typing import Any, Callable, List, Sequence, Set, Tuple
 
 from ..bridges.host.fact import Fact, HostEvent
 from ..bridges.host.unit_phases import STARTING, STOPPING
 from ..engine.view import Refused
-from ..host.hooks import Announcement
-from .calls import Call, PendingCalls
+from .calls import Call
 from .interfaces import Interface, Method, Property
 from .services import HostServices
 from .wire import HOST_INTERFACE
@@ -20,10 +22,19 @@ from .wire import HOST_INTERFACE
 class HostObject:
     """``is_private(connection)``: whether a call came over the private socket."""
 
-    def __init__(self, pending: PendingCalls, host: HostServices, is_private: Callable[[Any], bool]) -> None:
-        self._pending = pending
+    def __init__(self, host: HostServices, is_private: Callable[[Any], bool]) -> None:
         self._host = host
         self._is_private = is_private
+        self._waiting: Set[Call] = set()
+
+    @property
+    def waiting(self) -> Sequence[Call]:
+        """The calls that are still to be answered."""
+        return tuple(self._waiting)
+
+    def drop_connection(self, connection: Any) -> None:
+        """Forget every call that came over a connection that is closed."""
+        self._waiting = {call for call in self._waiting if call.connection is not connection}
 
     def interface(self) -> Interface:
         """The interface's members."""
@@ -68,18 +79,13 @@ class HostObject:
             raise Refused("InvalidArgs", "Unit may not be empty string")
         if state not in (STARTING, STOPPING):
             raise Refused("InvalidArgs", f"Not a state that is announced: {state}")
-        self._host.announce(unit, state, self._answer_later(call))
+        answer = self._answer_later(call)
+        self._host.announce(unit, state, lambda: answer(None))
 
     def _take_announcement(self, call: Call, target: None, again: bool) -> None:
         self._check(call)
-        number = self._pending.enter(call)
-
-        def taker(announcement: Announcement) -> None:
-            waiting = self._pending.leave(number)
-            if waiting is not None:
-                waiting.succeed(tuple(announcement))
-
-        self._host.take_announcement(again, taker)
+        answer = self._answer_later(call)
+        self._host.take_announcement(again, lambda announcement: answer(tuple(announcement)))
 
     def _announcement_told(self, call: Call, target: None, number: int, objects: Tuple[str, ...]) -> None:
         self._check(call)
@@ -91,18 +97,19 @@ class HostObject:
             raise Refused("InvalidArgs", f"Not a level that hosts go down to: {level}")
         if not level and first_step_only:
             raise Refused("InvalidArgs", "A plain stop has no first step")
-        self._host.shut_down(level, env, first_step_only, self._answer_later(call))
+        answer = self._answer_later(call)
+        self._host.shut_down(level, env, first_step_only, lambda: answer(None))
 
-    def _answer_later(self, call: Call) -> Callable[[], None]:
-        """What answers the call, if the caller is still there."""
-        number = self._pending.enter(call)
+    def _answer_later(self, call: Call) -> Callable[[Any], None]:
+        """What answers the call with a value, if the caller is still there."""
+        self._waiting.add(call)
 
-        def done() -> None:
-            waiting = self._pending.leave(number)
-            if waiting is not None:
-                waiting.succeed()
+        def answer(value: Any) -> None:
+            if call in self._waiting:
+                self._waiting.discard(call)
+                call.succeed(value)
 
-        return done
+        return answer
 
     def _shutdown_cancelled(self, call: Call, target: None) -> None:
         self._check(call)

@@ -1,7 +1,4 @@
-"""The manager object: interface com.ubuntu.Upstart0_6 (C38-C53, C81-C89).
-
-GetState, Restart and the signal Restarted are not offered: this daemon cannot re-execute itself.
-"""
+"""The manager object: interface com.ubuntu.Upstart0_6 (C38-C53, C81-C89)."""
 from __future__ import annotations
 
 from typing import Any, Callable, List, Optional, Tuple
@@ -41,6 +38,8 @@ class ManagerObject:
             Method("GetAllJobs", "", "jobs:ao", self._get_all_jobs),
             Method("EmitEvent", "name:s env:as wait:b", "", self._emit_event, guarded=True, later=True),
             Method("EmitEventWithFile", "name:s env:as wait:b file:h", "", self._emit_event, guarded=True, later=True),
+            Method("GetState", "", "state:s", self._get_state, guarded=True),
+            Method("Restart", "", "", self._restart, guarded=True, later=True),
             Method("GetEnv", "job_details:as name:s", "value:s", self._get_env, guarded=True),
             Method("SetEnv", "job_details:as var:s replace:b", "", self._set_env, guarded=True, later=True),
             Method("SetEnvList", "job_details:as vars:as replace:b", "", self._set_env_list, guarded=True, later=True),
@@ -59,6 +58,7 @@ class ManagerObject:
             Signal("JobAdded", "job:o"),
             Signal("JobRemoved", "job:o"),
             Signal("EventEmitted", "name:s env:as"),
+            Signal("Restarted", ""),
         ))
 
     # -- jobs --------------------------------------------------------------------------------------
@@ -126,6 +126,17 @@ class ManagerObject:
             raise Refused("PermissionDenied", "Not permissible to modify PID 1 job environment")
         return _table(job_details)
 
+    # -- re-execution ------------------------------------------------------------------------------------
+
+    def _get_state(self, call: Call, target: None) -> str:
+        self._check(call, "You do not have permission to request state")
+        return self._services.state()
+
+    def _restart(self, call: Call, target: None) -> None:
+        self._check(call, "You do not have permission to request restart")
+        self._log(INFO, "Restarting")
+        self._services.re_execute(call)
+
     # -- the daemon ------------------------------------------------------------------------------------
 
     def _set_log_priority(self, call: Call, target: None, priority: str) -> None:
@@ -149,7 +160,7 @@ class ManagerObject:
             if waiting is None:
                 return
             if error is None:
-                waiting.succeed()
+                waiting.succeed_with_instance(None)
             else:
                 waiting.fail(*error)
 

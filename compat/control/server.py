@@ -7,10 +7,12 @@ and who does not read what he is sent is put out before his queue fills the memo
 """
 from __future__ import annotations
 
-from typing import Any, Callable, Dict, Optional
+import os
+from typing import Any, Callable, Dict, List, Optional
 
 from ..engine.actions import INFO, WARN
 from ..loop import MainLoop, Timer
+from . import listening_socket
 from .wire import Connection, DBusException, Server, flush_and_close, writable
 
 SYSTEM_ADDRESS = "unix:abstract=/com/ubuntu/upstart"
@@ -48,22 +50,53 @@ class PrivateServer:
         self._export = export
         self._peers: Dict[Any, _Peer] = {}
         self._server: Optional[Any] = None
+        self._address = ""
 
-    def listen(self, address: str) -> bool:
-        """Open the socket; whether that worked. Failure is a warning (C4)."""
+    def listen(self, address: str, kept: bool = False) -> bool:
+        """Open the socket; whether that worked. Failure is a warning (C4).
+
+        ``kept``: it was kept open over an exec (listening_socket.py).
+        """
         outer = self
+        self._address = address
 
-        class Listener(Server):  # type: ignore[misc]
+        class Listener(Server):
             # The method that dbus-python calls for each accepted connection.
             def _on_new_connection(self, connection: Any) -> None:
                 outer._accepted(connection)
 
+        if kept:
+            listening_socket.offered()
+            try:
+                self._server = Listener(listening_socket.ADDRESS, Connection, self._glib, None)
+                return True
+            except DBusException:
+                # A libdbus that does not know of that: whoever connected meanwhile is out of luck.
+                os.close(listening_socket.DESCRIPTOR)
+            finally:
+                listening_socket.taken_back()
         try:
             self._server = Listener(address, Connection, self._glib, None)
         except DBusException as error:
             self._log(WARN, f"Unable to listen for private connections: {error.get_dbus_message()}")
             return False
         return True
+
+    @property
+    def listening_descriptor(self) -> int:
+        """The socket that listens, -1 if there is none."""
+        return listening_socket.find(self._address) if self._server is not None else -1
+
+    def clients(self) -> List[Any]:
+        """The connections of which everything is known: those that are authenticated and not about to be closed."""
+        return [connection for connection, peer in self._peers.items()
+                if not peer.closing and connection.get_is_connected() and connection.get_is_authenticated()]
+
+    @property
+    def authenticating(self) -> bool:
+        """Whether somebody has not said yet who it is."""
+        return any(connection.get_is_connected() and not connection.get_is_authenticated()
+                   for connection, peer in self._peers.items() if not peer.closing)
 
     def heard(self, connection: Any) -> None:
         """A call came from a peer: libdbus lets it through only once the peer is authenticated."""

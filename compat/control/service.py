@@ -8,26 +8,37 @@ much later, and ``perform`` sends it.
 from __future__ import annotations
 
 import os
-from typing import Any, Callable, Dict, List, Optional, Tuple, Type
+from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple, Type, Union
 
 from ..engine import actions
 from ..engine.view import EngineView, Refused
 from ..loop import MainLoop
+from ..state.reading import Record
 from .announcements import SIGNALS
-from .bus import SESSION, SYSTEM, Bus, session_bus_address, system_bus_address
-from .calls import Call, PendingCalls
+from .bus import NOTIFIED, SESSION, SYSTEM, Bus, session_bus_address, system_bus_address
+from .calls import Call, Caller, PendingCalls
 from .host_object import HostObject
 from .instance_object import InstanceObject
 from .interfaces import Interface, InvalidArguments, Method, ObjectKind, UnknownMember, bare_introspection
 from .job_conditions import JobConditions
 from .job_object import JobObject
+from .kept_clients import KeptClients
 from .manager_object import ManagerObject
 from .paths import JOBS, MANAGER, escape, unescape
 from .permissions import NOBODY, Callers, Permissions
 from .properties import properties_interface
 from .server import PrivateServer
 from .services import DaemonServices, HostServices
-from .wire import HANDLED, INTROSPECTABLE_INTERFACE, LOCAL_INTERFACE, NOT_YET_HANDLED, MethodCall, glib_main_loop
+from .wire import (
+    HANDLED,
+    INTERFACE,
+    INTROSPECTABLE_INTERFACE,
+    LOCAL_INTERFACE,
+    NOT_YET_HANDLED,
+    MethodCall,
+    SignalMessage,
+    glib_main_loop,
+)
 
 #: Nodes above the manager object, with the one child of each.
 _ANCESTORS = {"/": "com", "/com": "ubuntu", "/com/ubuntu": "Upstart"}
@@ -50,6 +61,7 @@ class Control:
         self._log = log
         self._permissions = Permissions(services)
         self._pending = PendingCalls()
+        self._kept = KeptClients(self._pending, loop, self._answer_call)
         #: For each connection that objects are on: who its callers are, None on a private one.
         self._callers: Dict[Any, Optional[Callers]] = {}
         self._server = PrivateServer(glib, loop, log, self._export_private)
@@ -60,7 +72,8 @@ class Control:
             return ObjectKind(own, (properties_interface(own, *further), introspectable, *further))
 
         manager = ManagerObject(engine, feed, self._pending, self._permissions, services, self._bus, log)
-        further = () if host is None else (HostObject(self._pending, host, self._is_private).interface(),)
+        self._host = None if host is None else HostObject(host, self._is_private)
+        further = () if self._host is None else (self._host.interface(),)
         self._manager_kind = kind(manager.interface(), *further)
         self._job_kind = kind(JobObject(engine, feed, self._pending, self._permissions).interface(),
                               JobConditions(engine, services.event_source).interface())
@@ -68,9 +81,47 @@ class Control:
 
     # -- what the daemon calls ---------------------------------------------------------------------------
 
-    def listen(self, address: str) -> bool:
-        """Open the private socket, after the configuration was read and before the bus (C4). False, and a warning, on failure."""
-        return self._server.listen(address)
+    def listen(self, address: str, kept: bool = False) -> bool:
+        """Open the private socket, after the configuration was read and before the bus (C4). False, and a warning, on failure.
+
+        ``kept``: go on with the one that a daemon before this one had (listening_socket.py).
+        """
+        return self._server.listen(address, kept)
+
+    def hand_over(self, leave_out: Sequence[Call], at_once: bool) -> Optional[Dict[str, Any]]:
+        """Before a re-exec: see to everything that was asked for, then plain data for ``take_over`` (kept_clients.py).
+
+        Everything that is said here later may be lost. The clients that made the calls ``leave_out`` are not kept (D176).
+        None: somebody is just connecting, so ask again soon, unless it has to be ``at_once``.
+        """
+        self._bus.give_up_opening()
+        left_out = [call.connection for call in (*leave_out, *self._waiting_for_host())]
+        return self._kept.hand_over(lambda: [each for each in self._server.clients() if each not in left_out],
+                                    lambda: self._server.authenticating, self._server.listening_descriptor, at_once)
+
+    def go_on(self) -> None:
+        """After ``hand_over``, if the exec failed."""
+        self._kept.go_on()
+
+    def take_over(self, section: Record, last_call: int, usable: Callable[[int], bool]) -> List[int]:
+        """After a re-exec, before anything is fed: the clients' descriptors (KeptClients.take_over)."""
+        return self._kept.take_over(section, last_call, usable)
+
+    def join_clients(self, address: str) -> None:
+        """After ``listen``: serve again who was connected before the re-exec, and tell them (D183)."""
+        self._kept.join(address)
+        message = SignalMessage(MANAGER, INTERFACE, "Restarted")
+        self._server.send_signal(message)
+        self._bus.send_signal(message)
+
+    @property
+    def bus_address(self) -> Optional[str]:
+        """The address that NotifyDBusAddress told (D217)."""
+        return self._bus.notified_address
+
+    def connect_notified_bus(self, address: str) -> None:
+        """Connect to the bus that was notified before a re-exec (D217)."""
+        self._bus.connect(NOTIFIED, lambda: address)
 
     def connect_system_bus(self) -> None:
         """Connect to the system bus; done in system mode only (C10, D147 BEYOND)."""
@@ -101,11 +152,20 @@ class Control:
         """Close everything, at the daemon's exit; what has been answered is sent first as far as its receiver reads."""
         self._server.close()
         self._bus.close()
+        self._kept.close()
+
+    @property
+    def pending(self) -> PendingCalls:
+        """Whom the engine's answers go to, for callers that come another way than by D-Bus."""
+        return self._pending
 
     @property
     def pending_calls(self) -> int:
-        """How many calls wait for the engine's answer."""
-        return len(self._pending)
+        """How many calls wait for an answer."""
+        return len(self._pending) + len(self._waiting_for_host())
+
+    def _waiting_for_host(self) -> Sequence[Call]:
+        return () if self._host is None else self._host.waiting
 
     @property
     def connections(self) -> int:
@@ -114,14 +174,18 @@ class Control:
 
     # -- actions -------------------------------------------------------------------------------------------
 
-    def _answer(self, action: actions.Answer) -> None:
+    def _answer(self, action: Union[actions.Answer, actions.Refuse]) -> None:
         call = self._pending.leave(action.call)
-        if call is not None:
-            call.succeed_with_instance(action.result)
+        if call is None:
+            self._kept.answered(action.call, action)
+        else:
+            self._answer_call(call, action)
 
-    def _refuse(self, action: actions.Refuse) -> None:
-        call = self._pending.leave(action.call)
-        if call is not None:
+    @staticmethod
+    def _answer_call(call: Caller, action: Union[actions.Answer, actions.Refuse]) -> None:
+        if isinstance(action, actions.Answer):
+            call.succeed_with_instance(action.result)
+        else:
             call.fail(action.error, action.message)
 
     def _update_activation_environment(self, action: actions.ActivationEnvironment) -> None:
@@ -135,6 +199,7 @@ class Control:
 
     def _export_private(self, connection: Any) -> None:
         self._callers[connection] = None
+        self._kept.accepted(connection)
         connection._register_object_path("/", self._on_message, fallback=True)
 
     def _export_bus(self, connection: Any) -> None:
@@ -146,6 +211,9 @@ class Control:
             del self._callers[connection]
             connection._unregister_object_path("/")
             self._pending.drop_connection(connection)
+            if self._host is not None:
+                self._host.drop_connection(connection)
+            self._kept.disconnected(connection)
 
     def _on_disconnected(self, connection: Any) -> None:
         self._withdraw(connection)
@@ -163,6 +231,8 @@ class Control:
         callers = self._callers.get(connection)
         if callers is None:
             self._server.heard(connection)
+            if self._kept.call(connection, message):
+                return HANDLED
             self._serve(connection, message, None)
         elif not callers.must_wait(message.get_sender(), message):
             self._serve(connection, message, None)
@@ -268,7 +338,7 @@ class Control:
 
 _OTHER_ACTIONS: Dict[Type[Any], Callable[[Control, Any], None]] = {
     actions.Answer: Control._answer,
-    actions.Refuse: Control._refuse,
+    actions.Refuse: Control._answer,
     actions.ActivationEnvironment: Control._update_activation_environment,
 }
 #: The types of the actions that Control.perform carries out.

@@ -6,6 +6,7 @@ from typing import Callable, Mapping, Protocol, Sequence
 from ..bridges.host.fact import Fact
 from ..host.hooks import Announcement
 from ..parser.definition import Match
+from .calls import Call
 
 
 class DaemonServices(Protocol):
@@ -42,6 +43,15 @@ class DaemonServices(Protocol):
         """Begin to quiesce with reason ``logout``; does nothing if that is going on already (C52).
 
         The daemon may not exit before this returns. Not called in pid 1.
+        """
+
+    def state(self) -> str:
+        """The daemon's whole state as text (C47, D197)."""
+
+    def re_execute(self, call: Call) -> None:
+        """Execute the program anew, keeping the state (C48). ``call`` is answered only if nothing comes of it.
+
+        Raises Refused where that is not possible at the moment (D247).
         """
 
     def event_source(self, job: str, stanza: str, operand: Match) -> str:

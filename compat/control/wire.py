@@ -7,14 +7,15 @@ each connection, while this service answers for thousands of paths with one call
 from __future__ import annotations
 
 import importlib
+import os
 import select
+import socket
+import struct
 from typing import Any
 
 _bindings: Any = importlib.import_module("_dbus_bindings")
 _exceptions: Any = importlib.import_module("dbus.exceptions")
 
-Connection: Any = _bindings.Connection
-Server: Any = _bindings._Server
 MethodCall: Any = _bindings.MethodCallMessage
 MethodReturn: Any = _bindings.MethodReturnMessage
 ErrorMessage: Any = _bindings.ErrorMessage
@@ -23,6 +24,19 @@ String: Any = _bindings.String
 Array: Any = _bindings.Array
 DBusException: Any = _exceptions.DBusException
 validate_error_name: Any = _bindings.validate_error_name
+
+
+# Classes of our own, because instances of dbus-python's base classes corrupt memory on Python 3.13 with dbus-python
+# 1.4.0: these ask for weak references without being known to the garbage collector.
+
+
+class Connection(_bindings.Connection):  # type: ignore[misc]
+    """A connection to a bus or to a peer."""
+
+
+class Server(_bindings._Server):  # type: ignore[misc]
+    """A private socket."""
+
 
 HANDLED: int = _bindings.HANDLER_RESULT_HANDLED
 NOT_YET_HANDLED: int = _bindings.HANDLER_RESULT_NOT_YET_HANDLED
@@ -47,6 +61,8 @@ UPSTART_NAME = "com.ubuntu.Upstart"
 #: Ours (chapter 6).
 HOST_INTERFACE = "org.upstartcompat.Host1"
 EXPLANATION_INTERFACE = "org.upstartcompat.Job1"
+#: Of the calls by which relays hand on calls that waited over a re-exec (kept_clients.py).
+KEPT_CALL = "Kept"
 _FREEDESKTOP_ERROR = "org.freedesktop.DBus.Error."
 _FREEDESKTOP_ERRORS = frozenset(("InvalidArgs", "Failed", "UnknownMethod", "AccessDenied", "NoMemory"))
 
@@ -110,6 +126,30 @@ def writable(connection: Any) -> bool:
     poll = select.poll()
     poll.register(fd, select.POLLOUT)
     return any(events & select.POLLOUT for _, events in poll.poll(0))
+
+
+def bare_call(serial: int, no_reply: bool) -> bytes:
+    """A method call as it goes over a socket, that says nothing but its serial: member KEPT_CALL of object /."""
+    def field(code: int, signature: bytes, value: str) -> bytes:
+        return struct.pack("<BBcBI", code, 1, signature, 0, len(value)) + value.encode("ascii") + b"\0"
+
+    fields = field(1, b"o", "/")
+    fields += b"\0" * (-len(fields) % 8) + field(3, b"s", KEPT_CALL)
+    header = struct.pack("<cBBBIII", b"l", 1, int(no_reply), 1, 0, serial, len(fields)) + fields
+    return header + b"\0" * (-len(header) % 8)
+
+
+def peer_address(connection: Any) -> bytes:
+    """The address of the other end of a private connection, empty if it has none."""
+    fd = connection.get_unix_fd()
+    if fd is None:
+        return b""
+    try:
+        with socket.socket(fileno=os.dup(fd)) as end:
+            name = end.getpeername()
+    except OSError:
+        return b""
+    return name if isinstance(name, bytes) else name.encode()
 
 
 def flush_and_close(connection: Any) -> None:

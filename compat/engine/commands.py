@@ -8,6 +8,7 @@ from .core import Core, default_environment
 from .environment import Table, add_entries, add_entry, as_entries
 from .expansion import ExpansionError, expand
 from .inputs import (
+    AwaitInstance,
     EmitEvent,
     ReloadInstance,
     ResetEnv,
@@ -24,7 +25,7 @@ from .inputs import (
 from .jobs import Instance, JobClass
 from .lifecycle import all_instances, change_goal, new_instance, plan_start, release_owners, request_restart, request_stop
 from .session_end import refuses_starts
-from .states import START, STOP
+from .states import RUNNING, START, STOP
 from .view import Refused
 
 _TO_START, _TO_STOP, _TO_RESTART = "Job failed to start", "Job failed while stopping", "Job failed to restart"
@@ -160,6 +161,17 @@ def stop_instance(core: Core, request: StopInstance) -> None:
     request_stop(core, instance)
     if not request.wait:
         core.out.append(Answer(request.call))
+
+
+def await_instance(core: Core, request: AwaitInstance) -> None:
+    """The caller joins those who wait for the instance (E106)."""
+    instance = _named_instance(core, request.job, request.instance)
+    if instance.goal == START and instance.state == RUNNING and not instance.definition.task:
+        core.out.append(Answer(request.call))
+        return
+    core.changed(instance)
+    failure = _TO_STOP if instance.goal == STOP else _TO_START
+    instance.owners.append(("call", request.call, failure, None))
 
 
 def stop_from_outside(core: Core, request: StopFromOutside) -> None:

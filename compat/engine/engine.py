@@ -54,6 +54,11 @@ class Engine:
         out, self._core.out = self._core.out, []
         return out
 
+    @property
+    def core(self) -> Core:
+        """All that there is, for whoever writes it down or fills a fresh engine with it (compat.state)."""
+        return self._core
+
     def has_work(self) -> bool:
         """Whether PollEvents would do anything."""
         return self._core.queue.has_work()
@@ -292,6 +297,7 @@ _HANDLERS: Dict[type, _Handler] = {
     inputs.RestartJob: commands.restart_job,
     inputs.StartInstance: commands.start_instance,
     inputs.StopInstance: commands.stop_instance,
+    inputs.AwaitInstance: commands.await_instance,
     inputs.StopFromOutside: commands.stop_from_outside,
     inputs.RestartInstance: commands.restart_instance,
     inputs.ReloadInstance: commands.reload_instance,

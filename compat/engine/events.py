@@ -10,7 +10,7 @@ PASS_LIMIT visits: what got free behind it would wait for ever otherwise (E90).
 from __future__ import annotations
 
 import heapq
-from typing import Dict, List, Optional, Tuple
+from typing import Dict, Iterable, List, Optional, Tuple
 
 PENDING, HANDLING = "pending", "handling"
 
@@ -111,6 +111,23 @@ class EventQueue:
     def has_work(self) -> bool:
         """Whether ``next`` may give something."""
         return bool(self._ahead or self._next_pass)
+
+    def progress(self) -> Tuple[List[int], List[int], int, int]:
+        """Where the pass is: numbers ahead in it, numbers for the next one, the last number visited, visits made."""
+        return sorted(self._ahead), sorted(self._next_pass), self._position, self._visits
+
+    def go_on_from(self, ahead: Iterable[int], next_pass: Iterable[int], position: int, visits: int) -> None:
+        """Be where another queue was; the arguments are what its ``progress`` gave."""
+        # A sorted list is a heap.
+        self._ahead, self._next_pass = sorted(ahead), sorted(next_pass)
+        self._position, self._visits = position, visits
+
+    def visit_free(self) -> None:
+        """Make sure that each event that nothing holds is visited."""
+        known = {*self._ahead, *self._next_pass}
+        for number, event in self.events.items():
+            if number not in known and (event.progress == PENDING or not event.blockers):
+                heapq.heappush(self._next_pass, number)
 
     def remove(self, event: Event) -> None:
         """Destroy a finished event."""

@@ -7,7 +7,7 @@ with its variables, the latest ones only, and no event that nobody could have be
 from __future__ import annotations
 
 from collections import OrderedDict
-from typing import Mapping, NamedTuple, Optional, Tuple
+from typing import Iterable, List, Mapping, NamedTuple, Optional, Tuple
 
 from ..parser.definition import Match
 from .conditions import matches
@@ -43,6 +43,15 @@ class EventHistory:
         self._times.move_to_end(key)
         if len(self._times) > MOST_EVENTS:
             self._times.popitem(last=False)
+
+    def all(self) -> List[Happening]:
+        """What is remembered, the latest last."""
+        return [Happening(time, name, env) for (name, env), time in self._times.items()]
+
+    def go_on_from(self, happenings: Iterable[Happening]) -> None:
+        """Remember what another one did."""
+        for time, name, env in happenings:
+            self.note(Event(0, name, env), time)
 
     def last(self, leaf: Match, environment: Mapping[str, str]) -> Optional[Happening]:
         """The latest event that is remembered and that the leaf matches, if there is one."""

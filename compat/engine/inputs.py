@@ -115,6 +115,18 @@ class StopInstance(NamedTuple):
     wait: bool
 
 
+class AwaitInstance(NamedTuple):
+    """Wait for what is going on with the instance, as if this had been its caller; answered at once where it is at rest.
+
+    Answered when a start has led to ``running`` (a task: to ``waiting``) or a stop to ``waiting``, and
+    refused as its caller is; like its caller it is let go when another request takes over (E106).
+    """
+
+    call: int
+    job: str
+    instance: str
+
+
 class StopFromOutside(NamedTuple):
     """Another program is about to stop the instance's processes, and nobody waits for an answer (X252, X257)."""
 

@@ -10,11 +10,16 @@ import signal
 import subprocess
 import sys
 import time
-from typing import Callable, Mapping, Optional, Protocol
+from typing import Callable, Mapping, Optional, Protocol, Sequence
 
 from ..engine.actions import DEBUG, WARN
 from .known_facts import Cancellable
 
+#: The directory that this package is in. The child gets it said: an installed program has it in no variable.
+_LIBRARY = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+_PROGRAM = "import sys; sys.path.insert(0, sys.argv.pop(1)); from compat.bridges.host.main import main; sys.exit(main())"
+#: Isolated: neither the environment nor the working directory choose what root runs.
+COMMAND = (sys.executable, "-I", "-c", _PROGRAM, _LIBRARY, "--child")
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 30.0
 #: Having lived so long, it is started again without a pause to speak of.
 _WELL = 60.0
@@ -37,10 +42,11 @@ class Loop(Protocol):
 
 
 class BridgeProcess:
-    """``environment`` of the child."""
+    """``environment`` of the child, and the ``command`` that it is."""
 
-    def __init__(self, environment: Mapping[str, str], loop: Loop, log: Callable[[int, str], None]) -> None:
-        self._command = [sys.executable, "-m", "compat.bridges.host", "--child"]
+    def __init__(self, environment: Mapping[str, str], loop: Loop, log: Callable[[int, str], None],
+                 command: Sequence[str] = COMMAND) -> None:
+        self._command = command
         self._environment = dict(environment)
         self._loop = loop
         self._log = log

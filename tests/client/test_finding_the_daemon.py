@@ -165,7 +165,7 @@ def test_c79_starting_has_no_time_limit_and_other_calls_have(monkeypatch: pytest
             limits.append((message.get_member(), limit))  # type: ignore[attr-defined]
             raise connection.Failure("enough")
 
-    monkeypatch.setattr(connection.bindings, "Connection", Recording)
+    monkeypatch.setattr(connection, "_Peer", Recording)
     monkeypatch.setenv("UPSTART_SESSION", "unix:path=/x")
     opened = connection.connect(parse("initctl", ["version"]))
     for call in (lambda: opened.begin("/a", connection.JOB, "Start", "asb", [], True, forever=True), lambda: opened.job("x")):

@@ -67,6 +67,12 @@ class FakeServices:
     def end_session(self) -> None:
         self.calls.append("end")
 
+    def state(self) -> str:
+        return "{}"
+
+    def re_execute(self, call: Any) -> None:
+        self.calls.append("re-execute")
+
     def event_source(self, job: str, stanza: str, operand: Match) -> str:
         return f"source of {operand.event}"
 

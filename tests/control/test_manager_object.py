@@ -142,6 +142,16 @@ def test_c51_notify_cgroup_manager_address(client: Client) -> None:
     assert client.call(MANAGER, U, "NotifyCGroupManagerAddress", "s", "unix:path=/x") is None
 
 
+def test_c47_get_state(client: Client) -> None:
+    assert client.call(MANAGER, U, "GetState") == "{}"
+
+
+def test_c48_restart_is_not_answered(service: Service, client: Client) -> None:
+    client.send(MANAGER, U, "Restart")
+    assert client.call(MANAGER, U, "GetState") == "{}"
+    assert service.service_calls() == ["re-execute"]
+
+
 def test_c52_end_session(service: Service, client: Client) -> None:
     assert client.call(MANAGER, U, "EndSession") is None
     assert client.call(MANAGER, U, "EndSession") is None

@@ -31,6 +31,8 @@ POLICY = os.path.join(os.path.dirname(__file__), "..", "..", "packaging", "dbus"
 root_only = pytest.mark.skipif(os.getuid() != 0, reason="becomes another user")
 STRANGER = 65534
 
+#: Not among the others, because where it is allowed it is never answered (C48).
+RESTART = ((MANAGER, U, "Restart"), "request restart")
 DENIALS = [
     ((MANAGER, U, "ReloadConfiguration"), "reload configuration"),
     ((MANAGER, U, "EmitEvent", "sasb", "x", [], False), "emit an event"),
@@ -46,6 +48,7 @@ DENIALS = [
     ((MANAGER, U, "NotifyDiskWriteable"), "notify disk is writeable"),
     ((MANAGER, U, "NotifyCGroupManagerAddress", "s", "x"), "notify cgroup manager address"),
     ((MANAGER, U, "EndSession"), "end session"),
+    ((MANAGER, U, "GetState"), "request state"),
     ((SVC, JOB, "Start", "asb", [], False), "modify job: svc"),
     ((SVC, JOB, "Stop", "asb", [], False), "modify job: svc"),
     ((SVC, JOB, "Restart", "asb", [], False), "modify job: svc"),
@@ -103,8 +106,8 @@ def strange_daemon() -> Iterator[Service]:
 def test_c35_c36_denials_on_the_private_socket(strange_daemon: Service) -> None:
     define(strange_daemon)
     client = Client(strange_daemon.address)
-    assert collect(client, [call for call, _ in DENIALS]) == [
-        (E + "PermissionDenied", f"You do not have permission to {what}") for _, what in DENIALS]
+    assert collect(client, [call for call, _ in [*DENIALS, RESTART]]) == [
+        (E + "PermissionDenied", f"You do not have permission to {what}") for _, what in [*DENIALS, RESTART]]
     assert strange_daemon.fed() == strange_daemon.service_calls() == []
     assert collect(client, [call for (call,) in QUERIES]) == ["ok"] * len(QUERIES)
     client.close()
@@ -191,7 +194,7 @@ def test_c33_shipped_policy_lets_everybody_ask(bus_with: Bus) -> None:
 @root_only
 def test_c33_c34_shipped_policy_refuses_everything_else(bus_with: Bus) -> None:
     bus, service = bus_with(SHIPPED)
-    calls = [call for call, _ in DENIALS] + [(MANAGER, U, "NotifyDBusAddress", "s", "x"), (MANAGER, U, "GetState"), (MANAGER, U, "Restart")]
+    calls = [call for call, _ in [*DENIALS, RESTART]] + [(MANAGER, U, "NotifyDBusAddress", "s", "x")]
     # The daemon takes calls without an interface (C24), so these must not get through either.
     calls += [(path, None, *rest) for path, _, *rest in calls]
     results = as_user(STRANGER, lambda: collect(Client(bus.address, NAME, bus=True), calls))
@@ -225,8 +228,8 @@ def test_c33_only_root_may_own_the_name(bus_with: Bus) -> None:
 @root_only
 def test_c35_c36_denials_under_a_policy_that_lets_everybody_in(bus_with: Bus) -> None:
     bus, service = bus_with(ALLOW_ALL)
-    results = as_user(STRANGER, lambda: collect(Client(bus.address, NAME, bus=True), [call for call, _ in DENIALS]))
-    assert results == [(E + "PermissionDenied", f"You do not have permission to {what}") for _, what in DENIALS]
+    results = as_user(STRANGER, lambda: collect(Client(bus.address, NAME, bus=True), [call for call, _ in [*DENIALS, RESTART]]))
+    assert results == [(E + "PermissionDenied", f"You do not have permission to {what}") for _, what in [*DENIALS, RESTART]]
     assert service.fed() == service.service_calls() == []
     client = Client(bus.address, NAME, bus=True)
     assert collect(client, [call for call, _ in DENIALS]) == ["ok"] * len(DENIALS)

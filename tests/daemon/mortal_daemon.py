@@ -1,7 +1,7 @@
 """The daemon, but that it kills itself at one step: between two things, as an administrator's kill -9 may.
 
-A step is: something was put on record; something that the world will notice is about to be done; it was
-done. Steps are counted while the file ``armed`` exists in the working directory, and each adds a byte to the
+A step is: something was put on record; something that the world will notice is about to be done, or to be asked
+of systemd; it was done. Steps are counted while the file ``armed`` exists in the working directory, and each adds a byte to the
 file ``steps``; the one whose number is in MORTAL_STEP is the last. A file ``go.PID`` appears when a daemon
 knows that the process with this pid runs, and what follows from that was done.
 """
@@ -11,9 +11,11 @@ import os
 import pathlib
 import signal
 import sys
-from typing import Any, Dict, List, Tuple
+from typing import Any, Callable, Dict, List, Tuple
 
 from compat import daemon
+from compat.backends import main_pid
+from compat.backends.systemd_connection import SystemdConnection
 from compat.engine import actions, inputs
 from compat.journal.journal_file import JournalFile
 from compat.supervisor import Supervisor
@@ -62,7 +64,20 @@ class MortalFile(JournalFile):
         step()
 
 
+def between_steps(function: Callable[..., Any]) -> Callable[..., Any]:
+    def run(*arguments: Any) -> Any:
+        step()
+        result = function(*arguments)
+        step()
+        return result
+
+    return run
+
+
 if __name__ == "__main__":
+    for name in ("start_transient", "call"):
+        setattr(SystemdConnection, name, between_steps(getattr(SystemdConnection, name)))
+    main_pid.announce = between_steps(main_pid.announce)
     daemon.Supervisor = MortalSupervisor  # type: ignore[misc]
     daemon.JournalFile = MortalFile  # type: ignore[misc]
     sys.exit(daemon.main())

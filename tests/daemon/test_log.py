@@ -230,3 +230,22 @@ def test_the_given_descriptor_stays_blocking_for_those_who_share_it(out: Pipe, e
     Log(MESSAGE, {}, out.writer, err.writer)
     assert os.get_blocking(out.writer)
     assert os.get_blocking(err.writer)
+
+
+def test_lines_that_nobody_read_yet_go_over_a_re_exec() -> None:
+    pipe = Pipe()
+    fcntl.fcntl(pipe.writer, 1031, 4096)
+    log = Log(DEBUG, {}, pipe.writer, pipe.writer)
+    for number in range(1000):
+        log(INFO, f"line {number}")
+    text = pipe.read()
+    output, errors = log.state()
+    assert output and not errors
+    again = Log(DEBUG, {}, pipe.writer, pipe.writer)
+    again.restore(output, errors)
+    again(INFO, "line 1000")
+    while again.pending():
+        text += pipe.read()
+        again.flush()
+    text += pipe.read()
+    assert [line.rpartition(" ")[2] for line in text.splitlines()] == [str(number) for number in range(1001)]

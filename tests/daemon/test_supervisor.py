@@ -183,6 +183,18 @@ def test_timers_are_set_fired_and_cancelled(world: World) -> None:
     assert not timer.cancelled
 
 
+def test_d232_timers_go_over_a_re_exec_with_the_time_left(world: World) -> None:
+    world.supervisor._perform([actions.SetTimer(7, 5.0), actions.SetTimer(8, 9.0), actions.CancelTimer(8)])
+    due = world.supervisor.timers_due()
+    assert due == {7: world.now + 5.0}
+    again = World()
+    again.now = world.now + 2.0
+    again.supervisor.restore_timers(due.items())
+    assert again.supervisor.timers_due() == due
+    again.supervisor.restore_timers([(9, again.now - 1.0)])
+    assert again.supervisor.timers_due()[9] == again.now
+
+
 def test_e90_jobs_that_trigger_each_other_for_ever_leave_time_for_the_rest(world: World) -> None:
     world.define("a", "start on go or stopped b\nstop on started a\n")
     world.define("b", "start on stopped a\nstop on started b\n")

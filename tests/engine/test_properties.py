@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pickle
 from collections import Counter
-from typing import Any, Dict, List, NamedTuple, Set, Tuple
+from typing import Any, Callable, Dict, List, NamedTuple, Optional, Set, Tuple
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -15,7 +15,18 @@ from hypothesis import strategies as st
 from compat.engine import actions, inputs
 from compat.engine.engine import Engine
 from compat.engine.events import HANDLING
-from compat.parser.definition import MAIN, PROCESS_NAMES, And, Condition, JobDefinition, Match, Or, ProcessDefinition
+from compat.parser.definition import (
+    MAIN,
+    PROCESS_NAMES,
+    And,
+    CgroupSetting,
+    Condition,
+    JobDefinition,
+    Limit,
+    Match,
+    Or,
+    ProcessDefinition,
+)
 from compat.testing import SimulatedMachine, SimulatedProcess
 
 JOBS = ("foo", "bar", "tty1", "tty2", "rc", "ssh")
@@ -51,6 +62,12 @@ def process_of(name: str) -> Any:
 
 main = st.sampled_from([ProcessDefinition(False, "run main")] * 4 + [ProcessDefinition(False, "no main"), None])
 variables = st.sampled_from(["X=1", "X=2", "I=1", "I=2", "I=", "HOME", "PATH=/x"])
+words = st.sampled_from([None, None, "", "text", "\udcff"])
+amounts = st.none() | st.sampled_from([0, 1, 2 ** 64 - 2])
+limits = st.builds(Limit, st.sampled_from(["core", "nofile", "rtprio"]), amounts, amounts)
+controllers, groups = st.sampled_from(["cpu", "memory"]), st.sampled_from(["a", "b"])
+cgroup_settings = (st.builds(CgroupSetting, controllers, groups, st.none(), st.none())
+                   | st.builds(CgroupSetting, controllers, groups, st.sampled_from(["k", "l"]), st.sampled_from(["", "1"])))
 
 
 def definitions(start_events: List[str]) -> "st.SearchStrategy[JobDefinition]":
@@ -63,7 +80,14 @@ def definitions(start_events: List[str]) -> "st.SearchStrategy[JobDefinition]":
         expect=st.sampled_from(["none", "none", "none", "fork", "daemon", "stop"]), task=st.booleans(), respawn=st.booleans(),
         respawn_limit=st.sampled_from([0, 1, 10]), respawn_interval=st.sampled_from([0, 5]),
         normal_exit=st.sampled_from([(), (1,), (0, 15 << 8)]), kill_timeout=st.sampled_from([0, 1, 5]),
-        kill_signal=st.sampled_from([15, 2]), reload_signal=st.sampled_from([1, 15]))
+        kill_signal=st.sampled_from([15, 2]), reload_signal=st.sampled_from([1, 15]),
+        # Nothing that the engine looks at.
+        description=words, author=words, version=words, usage=words, chroot=words, chdir=words, setuid=words, setgid=words,
+        apparmor_switch=words, emits=st.lists(st.sampled_from(["e0", "e*"]), max_size=2).map(tuple),
+        console=st.none() | st.sampled_from(["none", "output", "owner", "log"]), umask=st.none() | st.integers(0, 0o777),
+        nice=st.none() | st.integers(-20, 19), oom_score_adj=st.integers(-1000, 1000), debug=st.booleans(),
+        limits=st.lists(limits, max_size=2, unique_by=lambda limit: limit.resource).map(tuple),
+        cgroups=st.lists(cgroup_settings, max_size=3).map(tuple))
 
 
 # -- what may happen -------------------------------------------------------------------------------------------
@@ -125,7 +149,8 @@ class Machine(SimulatedMachine):
         self.answers: "Counter[int]" = Counter()
         self.reload_calls: Set[int] = set()
         self.record: List[Tuple[Tuple[Any, ...], float]] = []
-        self.pickled = False
+        #: makes another engine of the present one before every input
+        self.renew: Optional[Callable[[Engine], Engine]] = None
         self._fd = 1000
         self.record_inputs()
         for command in ("no " + name for name in PROCESS_NAMES):
@@ -136,8 +161,8 @@ class Machine(SimulatedMachine):
 
         def recording(happened: Tuple[Any, ...]) -> None:
             self.record.append((happened, self.now))
-            if self.pickled:
-                self.engine = self.supervisor.engine = pickle.loads(pickle.dumps(self.engine))
+            if self.renew is not None:
+                self.engine = self.supervisor.engine = self.renew(self.engine)
             feed(happened)
 
         self.supervisor.feed = self.backend._feed = recording  # type: ignore[method-assign]
@@ -348,9 +373,9 @@ def check_announcements(machine: Machine) -> None:
                     for name, job in core.registry.classes.items()}
 
 
-def do(run: Run, pickled: bool = False, checked: bool = False) -> Machine:
+def do(run: Run, renew: Optional[Callable[[Engine], Engine]] = None, checked: bool = False) -> Machine:
     machine = Machine(run)
-    machine.pickled = pickled
+    machine.renew = renew
     for operation in run.operations:
         machine.do(operation)
         if checked:
@@ -379,7 +404,7 @@ def test_nothing_breaks_while_a_session_ends(run: Run) -> None:
 @share(25)
 @given(runs)
 def test_an_engine_that_is_written_out_and_read_back_goes_on_as_before(run: Run) -> None:
-    plain, pickled = do(run), do(run, pickled=True)
+    plain, pickled = do(run), do(run, lambda engine: pickle.loads(pickle.dumps(engine)))
     assert pickled.transcript == plain.transcript
     assert pickled.announcements == plain.announcements
     assert pickled.record == plain.record and pickled.answers == plain.answers

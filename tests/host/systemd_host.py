@@ -19,7 +19,7 @@ _PATIENCE = 90.0
 _numbers = itertools.count()
 _PACKAGED = ROOT / "packaging" / "systemd"
 _GENERATOR = ROOT / "packaging" / "systemd-generators" / "upstart-compat-hooks"
-_BRIDGE = "/usr/lib/upstart-compat/upstart-host-bridge"
+_BRIDGE = "/usr/lib/upstart-compat/bin/upstart-host-bridge"
 _DAEMON = """\
 [Unit]
 After=dbus.service systemd-journald.service local-fs.target
@@ -57,6 +57,7 @@ class SystemdHost:
         texts: Dict[str, str] = {"upstart-compat.service": _DAEMON.format(python=sys.executable, conf=self.conf, logs=self.logs, root=ROOT)}
         for name in ("upstart-host-bridge.service", "upstart-shutdown.service"):
             texts[name] = (_PACKAGED / name).read_text()
+        texts["upstart.slice"] = (_PACKAGED / "upstart.slice").read_text()
         texts.update(units or {})
         binds: List[str] = []
         for name, text in texts.items():

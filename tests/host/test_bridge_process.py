@@ -4,26 +4,18 @@ from __future__ import annotations
 import os
 import pathlib
 import signal
+import subprocess
+import sys
 from typing import List
 
-from compat.host.bridge_process import BridgeProcess
+from compat.host.bridge_process import COMMAND, BridgeProcess
 from compat.loop import MainLoop
 from tests.daemon.test_loop import in_a_process
 
 
-def _script(directory: pathlib.Path, text: str) -> "dict[str, str]":
-    """An environment in which the bridge's module is this one."""
-    package = directory / "compat" / "bridges" / "host"
-    package.mkdir(parents=True)
-    for each in (package, package.parent, package.parent.parent):
-        (each / "__init__.py").touch()
-    (package / "__main__.py").write_text(text)
-    return {"PYTHONPATH": str(directory), "PATH": os.environ["PATH"]}
-
-
 def test_b257_it_is_started_again_with_growing_pauses(tmp_path: pathlib.Path) -> None:
     note = tmp_path / "note"
-    environment = _script(tmp_path / "p", f"import os, sys; open({str(note)!r}, 'a').write(f'{{sys.argv[1:]}}\\n'); os._exit(1)\n")
+    command = (sys.executable, "-c", f"open({str(note)!r}, 'a').write('x'); raise SystemExit(1)")
 
     @in_a_process
     def run() -> None:
@@ -40,23 +32,28 @@ def test_b257_it_is_started_again_with_growing_pauses(tmp_path: pathlib.Path) ->
                     loop.quit()
                 return loop.later(0.0, callback)  # type: ignore[arg-type]
 
-        BridgeProcess(environment, Loop(), lambda priority, text: log.append(text)).start()  # type: ignore[arg-type]
+        BridgeProcess({}, Loop(), lambda priority, text: log.append(text), command).start()  # type: ignore[arg-type]
         loop.run()
         assert pauses == [0.1, 0.2, 0.4, 0.8]
         assert log.count("The host bridge has ended, starting it again") == 4
 
     run()
-    assert note.read_text().splitlines() == ["['--child']"] * 4
+    assert note.read_text() == "xxxx"
+
+
+def test_b257_the_command_finds_the_package_by_itself() -> None:
+    done = subprocess.run([*COMMAND[:-1], "--version"], env={}, cwd="/", capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "upstart-host-bridge (upstart 1.13.2)\n", "")
 
 
 def test_b257_it_ends_with_the_daemon(tmp_path: pathlib.Path) -> None:
     note = tmp_path / "note"
-    environment = _script(tmp_path / "p", f"import os, signal; open({str(note)!r}, 'w').write(str(os.getpid())); signal.pause()\n")
+    command = (sys.executable, "-c", f"import os, signal; open({str(note)!r}, 'w').write(str(os.getpid())); signal.pause()")
 
     @in_a_process
     def run() -> None:
         loop = MainLoop(lambda what, error: os._exit(3))
-        process = BridgeProcess(environment, loop, lambda priority, text: None)
+        process = BridgeProcess({}, loop, lambda priority, text: None, command)
         process.start()
 
         def look() -> None:

@@ -88,10 +88,10 @@ def test_b200_b274_a_bridge_that_is_killed_comes_again_and_repeats_nothing(start
     container = start({"web": WEB, "net": "start on net-device-up IFACE=t0\ntask\nexec env"})
     container.wait_status("web", "web start/running")
     status = container.status("web")
-    first = container.pid_of("compat.bridges.host")
+    first = container.pid_of("compat.bridges.host.main")
     before = container.events()
     container.run("kill", "-9", str(first))
-    eventually(lambda: container.pid_of("compat.bridges.host") not in (0, first))
+    eventually(lambda: container.pid_of("compat.bridges.host.main") not in (0, first))
     # What happens now shows that the new one has told everything.
     container.run("ip", "link", "add", "t0", "type", "veth", "peer", "name", "t1")
     container.run("ip", "link", "set", "t1", "up")
@@ -109,7 +109,7 @@ def test_b203_b204_a_daemon_that_is_killed_comes_again_and_repeats_nothing(start
     container = start({"web": WEB, "once": "start on startup or runlevel\ntask\nexec echo once",
                        "m": "start on mounted MOUNTPOINT=/mnt\ntask\nexec env"}, supervised=loop)
     container.wait_status("web", "web start/running")
-    before = container.events()
+    before, web = container.events(), container.status("web")
     first = container.pid_of("compat.daemon")
     container.run("kill", "-9", str(first))
     eventually(lambda: container.pid_of("compat.daemon") not in (0, first) and container.status("web"))
@@ -117,6 +117,7 @@ def test_b203_b204_a_daemon_that_is_killed_comes_again_and_repeats_nothing(start
     container.wait_log("m", "MOUNTPOINT=/mnt")
     after = [each for each in container.events()[len(before):] if each not in ("starting", "started", "stopping", "stopped")]
     assert after == ["mounted"]
+    assert container.status("web") == web, "the same process"
     assert container.log("once").count("once") == 2
 
 
@@ -149,7 +150,7 @@ def test_b247_b250_a_mount_starts_a_job_each_time(start: Start) -> None:
 def test_b196_idle_is_idle(start: Start) -> None:
     container = start({"web": WEB, "m": "start on mounted MOUNTPOINT=/mnt or net-device-up IFACE=t0\nexec env"})
     container.wait_status("web", "web start/running")
-    bridge = container.pid_of("compat.bridges.host")
+    bridge = container.pid_of("compat.bridges.host.main")
 
     def switches() -> List[str]:
         texts = [container.run("cat", f"/proc/{pid}/status").stdout for pid in (1, bridge)]
@@ -199,3 +200,17 @@ def test_b218_without_a_daemon_the_host_does_not_wait(start: Start) -> None:
     done = container.run(sys.executable, "-c", code)
     assert done.returncode == 1 and "Could not connect to Upstart" in done.stderr
     assert time.monotonic() - began < 5
+
+
+def test_b194_a_daemon_that_is_not_in_host_mode_is_left_alone(start: Start) -> None:
+    container = start({"web": "start on startup\nexec sleep 1000"}, "--host=none", supervised='shift 3; exec "$PYTHON" -m compat.daemon '
+                      '--no-dbus -v "--confdir=$CONF"', environment={"PYTHON": sys.executable, "CONF": "/nowhere"})
+    eventually(lambda: container.initctl("version")[0] == 0)
+    bridge = container.popen(sys.executable, "-m", "compat.bridges.host", "-v")
+    assert bridge.stderr is not None
+    line = bridge.stderr.readline()
+    while "The daemon does not want to know of the host" not in line:
+        assert line, "it has ended"
+        line = bridge.stderr.readline()
+    assert container.run("kill", str(container.pid_of("-m compat.bridges.host"))).returncode == 0
+    assert "filesystem" not in container.events()

@@ -81,6 +81,15 @@ def test_b232_nobody_waits_where_there_is_no_daemon_or_no_bridge_for_long(boot: 
     host.shell(f"systemctl --no-block start thing; kill -9 {bridge}")
     host.eventually(lambda: host.run("systemctl", "is-active", "thing").stdout.strip() == "active")
     assert len(done(host, "before")) == 2
+    # A daemon that dies over it: the next one is told again, and tells nothing twice.
+    host.shell("systemctl stop thing; systemctl --no-block start thing")
+    host.eventually(lambda: host.status("before").startswith("before start/running"))
+    host.shell(f"kill -9 {host.main_pid('upstart-compat')}")
+    host.eventually(lambda: host.run("systemctl", "is-active", "thing").stdout.strip() == "active")
+    host.eventually(lambda: len(done(host, "before")) == 3)
+    host.eventually(lambda: host.run("systemctl", "is-active", "upstart-host-bridge").stdout.strip() == "active")
+    host.shell("systemctl stop thing; systemctl start thing")
+    host.eventually(lambda: len(done(host, "before")) == 4)
     host.shell("systemctl stop upstart-compat")
     began = time.monotonic()
     host.shell("systemctl restart thing")

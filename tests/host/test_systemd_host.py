@@ -144,6 +144,7 @@ def test_b204_whoever_is_killed_nothing_is_repeated_and_nothing_missed(boot: Boo
                  "log": "start on started rsyslog\nstop on stopping rsyslog\nexec sleep 1000"},
                 units={"rsyslog.service": SERVICE})
     host.wait_status("web", "web start/running")
+    web = host.status("web")
     for victim in ("upstart-host-bridge", "upstart-compat", "upstart-host-bridge"):
         before, mounts = len(host.events()), host.log("disk").count("MOUNTPOINT")
         _killed(host, victim)
@@ -151,6 +152,7 @@ def test_b204_whoever_is_killed_nothing_is_repeated_and_nothing_missed(boot: Boo
         host.eventually(lambda mounts=mounts: host.log("disk").count("MOUNTPOINT") == mounts + 1)
         host.shell("umount /srv")
         assert [each for each in host.events()[before:] if each not in _JOB_EVENTS] == ["mounted"]
+        assert host.status("web") == web, "the same process"
     # What happened while nobody looked is told afterwards.
     host.shell("systemctl restart rsyslog")
     host.wait_status("log", "log start/running")

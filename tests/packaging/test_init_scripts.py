@@ -27,7 +27,7 @@ class Script:
             path.chmod(0o755)
         self.script = directory / "script"
         self.script.write_text(_SYSV.read_text().replace("/usr/sbin/upstart-compat", str(directory / "daemon")).replace(
-            "/usr/lib/upstart-compat/upstart-host-bridge", str(directory / "bridge")).replace("/run/upstart-compat.pid", str(self.pid)))
+            "/usr/lib/upstart-compat/bin/upstart-host-bridge", str(directory / "bridge")).replace("/run/upstart-compat.pid", str(self.pid)))
 
     def run(self, *words: str, level: str = "") -> Tuple[int, str]:
         environment = {**os.environ, "RUNLEVEL": level}
@@ -73,7 +73,7 @@ def test_b219_b264_the_script_of_openrc(tmp_path: pathlib.Path, runlevel: str, r
     bridge = tmp_path / "bridge"
     bridge.write_text("#!/bin/sh\necho \"$*\"\nexit 1\n")
     bridge.chmod(0o755)
-    text = _OPENRC.read_text().replace("/usr/lib/upstart-compat/upstart-host-bridge", str(bridge))
+    text = _OPENRC.read_text().replace("/usr/lib/upstart-compat/bin/upstart-host-bridge", str(bridge))
     done = subprocess.run(["sh", "-euc", text + "\nstop_pre\n"], env={**os.environ, "RC_RUNLEVEL": runlevel, "RC_REBOOT": reboot},
                           capture_output=True, text=True, timeout=60, check=True)
     assert (done.stdout, done.stderr) == (said, "")

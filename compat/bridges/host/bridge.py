@@ -56,6 +56,11 @@ class Bridge:
         return 0
 
     def _begin(self, greeting: Greeting) -> Session:
+        if not greeting.kind:
+            self._warn("The daemon does not want to know of the host (its option --host)")
+            if self._replay:
+                self._loop.quit()
+            return _NothingToDo()
         profile = greeting.profile
         known = {} if self._replay else greeting.known
         level = _level_chooser(self._configuration, profile)
@@ -109,6 +114,19 @@ class Bridge:
     def _log(self, priority: int, text: str) -> None:
         if priority >= self._priority:
             print(f"{_NAME}: {text}", file=sys.stderr, flush=True)
+
+
+class _NothingToDo:
+    """The session with a daemon that is not in host mode; another one may take its place."""
+
+    def reconsider(self) -> None:
+        """As daemon_link.Session."""
+
+    def emitted(self, name: str, env: Sequence[str]) -> None:
+        """As daemon_link.Session."""
+
+    def close(self) -> None:
+        """As daemon_link.Session."""
 
 
 def _level_chooser(configuration: HostConfiguration, profile: str) -> Callable[[bool], str]:

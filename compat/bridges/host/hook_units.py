@@ -25,7 +25,7 @@ _SUFFIXES = (".service", ".target", ".mount", ".socket")
 _LONGEST_UNIT = 255
 #: Options that say that nothing waits for a local file system.
 _NOT_AWAITED = frozenset(("noauto", "nofail"))
-_BRIDGE = "/usr/lib/upstart-compat/upstart-host-bridge"
+_BRIDGE = "/usr/lib/upstart-compat/bin/upstart-host-bridge"
 
 _TEXT = """\
 # From host.conf, by the generator of upstart-compat.

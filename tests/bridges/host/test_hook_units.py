@@ -149,7 +149,8 @@ def test_b232_b233_the_generator(host: pathlib.Path, tmp_path: pathlib.Path, cap
 
 def test_b196_without_hooks_the_generator_loads_nothing(tmp_path: pathlib.Path) -> None:
     script = ROOT / "packaging/systemd-generators/upstart-compat-hooks"
-    text = script.read_text().replace("/etc/upstart-compat", str(tmp_path)).replace("/usr/lib/upstart-compat/upstart-host-bridge", "echo")
+    text = script.read_text().replace("/etc/upstart-compat", str(tmp_path)).replace(
+        "/usr/lib/upstart-compat/bin/upstart-host-bridge", "echo")
     copy = tmp_path / "generator"
     copy.write_text(text)
 

@@ -343,7 +343,8 @@ def test_b226_a_real_systemd(how: str, tmp_path: pathlib.Path) -> None:
               + "until grep -q 'JOB=rsyslog' /run/told 2>/dev/null; do sleep 0.05; done\n" + _SCENARIO
               + "until grep -q 'stopped JOB=rsyslog' /run/told; do sleep 0.05; done; kill $watcher; wait $watcher; cat /run/told\n")
     binds = [word for path in (ROOT, sys.prefix, sys.base_prefix) for word in ("-r", str(path))]
-    done = subprocess.run([str(ROOT / "tests/systemd-box"), "run", "-n", f"units-{how}-{os.getpid()}", "-t", "60", *binds, "--", "bash", "-c", script],
+    box = [str(ROOT / "tests/systemd-box"), "run", "-n", f"units-{how}-{os.getpid()}", "-t", "60", *binds]
+    done = subprocess.run([*box, "--", "bash", "-c", script],
                           env={**os.environ, "SYSTEMD_BOX_STATE": str(tmp_path)}, stdin=subprocess.DEVNULL, capture_output=True, text=True,
                           timeout=100, check=False)
     told = [line.replace("INSTANCE= ", "").replace("JOB=", "").rpartition(" HOST_UNIT")[0] for line in done.stdout.splitlines()]
