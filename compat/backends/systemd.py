@@ -13,7 +13,7 @@ from __future__ import annotations
 from typing import Any, Callable, Dict, List, Optional
 
 from ..engine.actions import INFO, WARN, AdoptProcess, DetachTrace, SignalProcess, SpawnProcess
-from ..engine.inputs import ProcessSpawnFailed
+from ..engine.inputs import ProcessEnded, ProcessLost, ProcessNeverRan, ProcessSpawnFailed, ProcessVanished
 from ..parser.definition import PROCESS_NAMES
 from . import upstart_slice
 from .child_setup import Process, display_name
@@ -30,6 +30,8 @@ from .unit_names import SLICE, is_of_the_program
 #: Seconds between attempts to reach a systemd that does not answer, and how many of them a start waits for.
 _RECONNECT_SECONDS, _MOST_RECONNECTS = 0.2, 25
 _PATIENT_SECONDS = 10.0
+#: After one of these there is nothing more about a process.
+_LAST = (ProcessEnded, ProcessLost, ProcessNeverRan, ProcessSpawnFailed, ProcessVanished)
 
 
 class SystemdBackend:
@@ -37,11 +39,11 @@ class SystemdBackend:
 
     def __init__(self, feed: Feed, log: Log, later: Later, defaults: ProcessDefaults, utmp: Optional[Callable[[int], None]] = None,
                  launcher: str = LAUNCHER, connection: Optional[SystemdConnection] = None, store: Optional[DescriptorStore] = None) -> None:
-        self._feed = feed
+        self._tell = feed
         self._log = log
         self._later = later
         self._defaults = defaults
-        self._native = NativeBackend(feed, log, later, defaults, utmp, launcher, self._settle, store)
+        self._native = NativeBackend(self._feed, log, later, defaults, utmp, launcher, self._settle, store)
         self._setup = setup = self._native.setup
         self._connection = connection or SystemdConnection()
         self._connection.job_removed = lambda unit, result: self._scopes.job_removed(unit, result)
@@ -49,10 +51,11 @@ class SystemdBackend:
         self._connection.reloaded = self._look_again
         self._connection.lost = self._lost
         self._units = TransientUnits(self._connection, log, later, self._dispatch_connections)
-        self._scopes = TransientScopes(feed, log, later, self._connection, self._units, setup.watch, setup.unwatch, self._without_unit)
+        self._scopes = TransientScopes(
+            self._feed, log, later, self._connection, self._units, setup.watch, setup.unwatch, self._without_unit)
         self._services = TransientServices(
-            feed, log, later, defaults, self._connection, self._units, setup, self._native.tracees, launcher, utmp, self._without_unit,
-            self._native.spawn)
+            self._feed, log, later, defaults, self._connection, self._units, setup, self._native.tracees, launcher, utmp,
+            self._without_unit, self._native.spawn)
         #: called when systemd has read its files again, or is back
         self.looked_again: Callable[[], None] = lambda: None
         self._descriptor = -1
@@ -60,6 +63,11 @@ class SystemdBackend:
         #: Starts that wait for systemd to answer again.
         self._delayed: Dict[int, SpawnProcess] = {}
         self._placements: Dict[int, Placement] = {}
+
+    def _feed(self, happened: Any) -> None:
+        if isinstance(happened, _LAST):
+            self._placements.pop(happened.spawn, None)
+        self._tell(happened)
 
     # -- the connection ------------------------------------------------------------------------------------------
 
@@ -145,6 +153,9 @@ class SystemdBackend:
             self._native.spawn(request)
         elif not self._connection.is_open and self._reconnects < _MOST_RECONNECTS:
             self._delayed[request.spawn] = request
+        elif not self._connection.is_open:
+            self._without_unit(request, "systemd does not answer")
+            self._native.spawn(request)
         elif not self._start(request):
             self._native.spawn(request)
 

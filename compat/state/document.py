@@ -22,7 +22,7 @@ from . import classes, events, instances
 from .blocked import OfCall, OfInstance
 from .instances import Surroundings
 from .processes import ProcessState
-from .reading import Record, Unreadable, array, count, integer, members, optional, seconds, table, text, word
+from .reading import Record, Unreadable, array, count, flag, integer, members, optional, seconds, table, text, word
 
 #: Of the keys beside Upstart's. A reader knows all formats up to its own.
 FORMAT = 1
@@ -30,7 +30,7 @@ FORMAT = 1
 LARGEST = 256 << 20
 _LONGEST_NUMBER = 25
 _PHASES = {phase: phase for phase in ("wait", "kill", "over")}
-_REASONS = {reason: reason for reason in ("logout", "shutdown")}
+_REASONS = {reason: reason for reason in ("logout", "shutdown", "host")}
 
 
 class StateError(Exception):
@@ -112,6 +112,7 @@ def serialise(core: Core, moment: Moment) -> str:
         "meta": {"format": FORMAT, "version": moment.version, "time": moment.time, "monotonic": moment.monotonic},
         "queue": events.encode_queue(core.queue),
         "history": events.encode_history(core.history),
+        "host_goes_down": core.host_goes_down,
         "serial": core.serial,
         "class_serial": core.registry.serial,
         "sections": dict(moment.sections),
@@ -180,6 +181,7 @@ def deserialise(state: str, core: Core, now: float, is_open: Callable[[int], boo
     core.history.go_on_from(forgiving.get("history", events.happenings, []))
     timers = [(read.instance.kill_timer, min(read.timer_due, now + read.instance.definition.kill_timeout))
               for read in found if read.timer_due is not None]
+    core.host_goes_down = forgiving.get("host_goes_down", flag, False)
     end = forgiving.get("session_end", Record, None)
     if end is not None:
         timers += _session_end(core, end, now, lost)
@@ -270,7 +272,7 @@ def _session_end(core: Core, record: Record, now: float, lost: List[str]) -> Lis
     try:
         end = SessionEnd(record.get("reason", word(_REASONS)), record.get("began", seconds))
         end.phase = record.get("phase", word(_PHASES))
-        end.phase_began, end.limit = record.get("phase_began", seconds), record.get("limit", count)
+        end.phase_began, end.limit = record.get("phase_began", seconds), record.get("limit", seconds)
         end.timer = record.get("timer", count)
         due = record.get("due", seconds)
     except Unreadable as fault:

@@ -56,9 +56,10 @@ class Host:
         self._wake_read, self._wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._old_wake = signal.set_wakeup_fd(self._wake_write, warn_on_full_buffer=False)
         self._old_handler = signal.signal(signal.SIGCHLD, lambda number, frame: None)
-        self.backend = NativeBackend(
-            self.feed, self._log, lambda seconds, callback: self.timers.append((seconds, callback)),
-            ProcessDefaults(**{"log_directory": str(self.logs), **defaults}), utmp, launcher)
+        self.backend = self.make_backend(ProcessDefaults(**{"log_directory": str(self.logs), **defaults}), utmp, launcher)
+
+    def make_backend(self, defaults: ProcessDefaults, utmp: Optional[Callable[[int], None]], launcher: str) -> Any:
+        return NativeBackend(self.feed, self._log, self.later, defaults, utmp, launcher)
 
     # -- the backend's side ------------------------------------------------------------------------------
 
@@ -67,6 +68,9 @@ class Host:
         if isinstance(happened, ProcessSpawned):
             self.pids[happened.spawn] = happened.pid
         self.react(happened)
+
+    def later(self, seconds: float, callback: Callable[[], None]) -> None:
+        self.timers.append((seconds, callback))
 
     def _log(self, priority: int, text: str) -> None:
         self.lines.append(f"{LETTERS[priority]} {text}")

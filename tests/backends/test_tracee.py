@@ -17,7 +17,7 @@ import pytest
 from compat.backends import tracee as tracee_module
 from compat.backends.tracee import NEW, NEW_CHILD, NORMAL, TraceeTable
 from compat.engine.actions import WARN
-from compat.engine.inputs import ProcessForked, ProcessReady, ProcessReplaced
+from compat.engine.inputs import ProcessForked, ProcessReady, ProcessReplaced, ProcessStopped
 
 PROGRAMS = Path(__file__).parent / "programs"
 WALL = 0x40000000
@@ -731,3 +731,150 @@ def test_x83_a_process_that_just_died_is_no_failure(pump: Pump, monkeypatch: pyt
     assert os.WTERMSIG(pump.run_until_end(pid)) == signal.SIGKILL
     pump.run(lambda: not any(is_stopped(child) for child in pump.seen))
     assert pump.lines == [] and not pump.table.early
+
+
+# -- processes that are not our children, or that were not traced from their first instruction (X254) ------------------------
+
+
+class Seized:
+    """A victim that waits at the gate, seized there; ``held`` are the pids that the main process changed from and to."""
+
+    def __init__(self, pump: Pump, *steps: str, expect: str = "fork", answer: bool = True) -> None:
+        self.pump = pump
+        self.held: List[Tuple[int, int]] = []
+        self.answer = answer
+        self.pid = pump.start("report", "gate", *steps, expect=expect, traced=False)
+        pump.run_until_report()
+        pump.table.seize(SPAWN, self.pid, expect, "web main process", self.hold)
+        # A launcher's exec is the first that it does.
+        pump.open_gate()
+
+    def hold(self, old: int, new: int) -> None:
+        self.held.append((old, new))
+
+    def run(self, until: Callable[[], bool]) -> None:
+        """With whoever follows the main process, too, answering at once."""
+        answered = 0
+
+        def step() -> bool:
+            nonlocal answered
+            if self.answer and answered < len(self.held):
+                answered += 1
+                self.pump.table.resume_held(SPAWN)
+            return until()
+
+        self.pump.run(step)
+
+
+def says_ready(pump: Pump) -> Callable[[], bool]:
+    return lambda: any(isinstance(each, ProcessReady) for each in pump.fed)
+
+
+@pytest.mark.parametrize("expect, steps, forks", [
+    ("fork", ("exec", "fork", "report", "wait"), 1), ("daemon", ("exec", "fork", "setsid", "fork", "report", "wait"), 2)])
+def test_x254_a_seized_process_is_followed(pump: Pump, expect: str, steps: Tuple[str, ...], forks: int) -> None:
+    seized = Seized(pump, *steps, expect=expect)
+    seized.run(lambda: says_ready(pump)() and len(pump.reports) == 2)
+    last = pump.reports[1][0]
+    assert len(seized.held) == forks and seized.held[0][0] == seized.pid and seized.held[-1][1] == last
+    assert pump.fed == [*forked(*[new for _, new in seized.held]), ProcessReady(SPAWN)]
+    assert len(pump.table) == 0 and not pump.table.early
+    assert tracer(last) == 0 and not is_stopped(last)
+
+
+def test_x254_parent_and_child_are_held_until_somebody_says_so(pump: Pump) -> None:
+    seized = Seized(pump, "exec", "fork", "report", "wait", answer=False)
+    seized.run(lambda: len(seized.held) == 1)
+    old, new = seized.held[0]
+    pump.run(lambda: all(tracee.stopped for tracee in pump.table))
+    assert is_stopped(old) and is_stopped(new)
+    assert pump.fed == forked(new) and len(pump.reports) == 1
+    pump.table.resume_held(SPAWN)
+    pump.run(lambda: says_ready(pump)() and len(pump.reports) == 2)
+    assert pump.reports[1][0] == new
+    assert os.WEXITSTATUS(pump.run_until_end(old)) == 0
+    # A second time nobody waits.
+    pump.table.resume_held(SPAWN)
+    assert len(pump.fed) == 2
+
+
+@pytest.mark.parametrize("victim", ["parent", "child"])
+def test_x80_killed_while_it_is_held(pump: Pump, victim: str) -> None:
+    seized = Seized(pump, "exec", "fork", "report", "wait", answer=False)
+    seized.run(lambda: len(seized.held) == 1)
+    old, new = seized.held[0]
+    pump.run(lambda: all(tracee.stopped for tracee in pump.table))
+    os.kill(new if victim == "child" else old, signal.SIGKILL)
+    if victim == "child":
+        pump.run_until_end(new)
+        # It is forgotten, and its parent is not left stopped.
+        assert len(pump.table) == 0
+        pump.run_until_end(old)
+    else:
+        pump.run_until_end(old)
+        pump.table.resume_held(SPAWN)
+        pump.run(lambda: says_ready(pump)() and len(pump.reports) == 2)
+        assert tracer(new) == 0
+    assert not pump.lines
+
+
+@pytest.mark.parametrize("when", ["at the gate", "held"])
+def test_x81_detached(pump: Pump, when: str) -> None:
+    seized = Seized(pump, "exec", "fork", "report", "wait", answer=False)
+    if when == "at the gate":
+        pump.table.detach(SPAWN)
+    else:
+        seized.run(lambda: len(seized.held) == 1)
+        pump.table.detach(SPAWN)
+    pump.run(lambda: len(pump.reports) == 2)
+    new = pump.reports[1][0]
+    pump.run(lambda: len(pump.table) == 0)
+    assert tracer(new) == 0 and not is_stopped(new)
+    assert not any(isinstance(each, ProcessReady) for each in pump.fed)
+
+
+def test_x70_a_seized_process_stops_itself(pump: Pump) -> None:
+    """It is said to have stopped, and goes on at once: only its parent could wait for the stop."""
+    pid = Seized(pump, f"raise-{int(signal.SIGSTOP)}", "report", "wait", expect="stop").pid
+    pump.run(lambda: len(pump.reports) == 2)
+    assert pump.fed == [ProcessStopped(SPAWN, int(signal.SIGSTOP))]
+    assert tracer(pid) == 0 and not is_stopped(pid) and len(pump.table) == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGSTOP, signal.SIGTSTP])
+def test_x82_a_stop_of_somebody_else_lasts_until_it_is_continued(pump: Pump, number: int) -> None:
+    seized = Seized(pump, "exec", "report", "gate", "fork", "report", "wait")
+    pump.run_until_report(2)
+    os.kill(seized.pid, number)
+    pump.run(lambda: is_stopped(seized.pid))
+    os.kill(seized.pid, signal.SIGCONT)
+    pump.open_gate()
+    seized.run(lambda: says_ready(pump)() and len(pump.reports) == 3)
+    assert len(seized.held) == 1
+
+
+def test_x86_a_process_that_cannot_be_seized(pump: Pump) -> None:
+    with pytest.raises(ProcessLookupError):
+        pump.table.seize(SPAWN, 2 ** 22 - 1, "fork", "web main process", lambda old, new: None)
+    assert len(pump.table) == 0
+
+
+def test_x254_a_process_of_somebody_else_is_followed(pump: Pump) -> None:
+    """A child of a child: waitpid tells of the stops of a tracee, whoever its parent is; the parent is told of its end as ever."""
+    pid = pump.start("fork-stay", "report", "gate", "exec", "fork", "report", "wait", traced=False)
+    child = pump.run_until_report()
+    assert parent(child) == pid
+    held: List[Tuple[int, int]] = []
+    pump.table.seize(SPAWN, child, "fork", "web main process", lambda old, new: held.append((old, new)))
+    pump.tracked[SPAWN] = child
+    pump.open_gate()
+    pump.run(lambda: len(held) == 1)
+    pump.table.resume_held(SPAWN)
+    pump.run(lambda: says_ready(pump)() and len(pump.reports) == 2)
+    assert held == [(child, pump.reports[1][0])]
+    assert tracer(pump.reports[1][0]) == 0
+    # Nobody tells us.
+    deadline = time.monotonic() + 20
+    while not status_field(child, "State").startswith("Z"):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)

@@ -119,3 +119,21 @@ def test_b249_a_hooked_mount_waits_for_its_jobs(boot: Boot) -> None:
     lines = host.log("before").split("\n")
     assert {"DEVICE=data", "MOUNTPOINT=/srv", "TYPE=tmpfs", "OPTIONS=noauto"} < set(lines) and lines.count("DEVICE=data") == 1
     assert lines[-2:] == ["0", ""]
+
+
+def test_b232_a_stuck_job_delays_and_never_prevents(boot: Boot) -> None:
+    host = boot({"before": "start on starting thing\ntask\nexec sleep 1000", "last": "start on stopping thing\ntask\nexec sleep 1000"})
+    (host.directory / "etc" / "host.conf").write_text("hook thing\nprofile=ubuntu\n")
+    # The limits of the units, only shorter.
+    for place, limit in (("before", "TimeoutStartSec"), ("after", "TimeoutStopSec")):
+        drop_in = f"/etc/systemd/system/upstart-{place}@thing.service.service.d"
+        host.shell(f"mkdir -p {drop_in}; printf '[Service]\\n{limit}=2\\n' > {drop_in}/x.conf")
+    host.shell("systemctl stop thing; systemctl daemon-reload")
+    for _ in range(2):
+        for verb, job, place in (("start", "before", "before"), ("stop", "last", "after")):
+            began = time.monotonic()
+            host.shell(f"systemctl {verb} thing")
+            assert 2 <= time.monotonic() - began < 20
+            host.wait_status(job, f"{job} start/running")
+            assert host.shell(f"systemctl show -P Result upstart-{place}@thing.service.service") == "timeout\n"
+            host.initctl("stop", job)

@@ -88,8 +88,9 @@ def launch(place: pathlib.Path) -> Iterator[Launch]:
 
     yield run
     for each in started:
-        # Shown if the test failed.
-        print(each.log(), units())
+        if each.directory.exists():
+            # Shown if the test failed.
+            print(each.log(), units())
         each.destroy()
 
 

@@ -229,11 +229,13 @@ def test_x250_systemd_refuses(launch: Launch) -> None:
         pid = daemon.main("masked").pid
         assert not unit_of(pid).startswith("upstart-")
         assert daemon.errors.count("runs without a unit of systemd: ") == 1 and "masked main process runs without" in daemon.errors
+        trace = path.parent / "trace"
+        eventually(lambda: trace.exists() and trace.read_text() == "started\n")
         os.kill(pid, signal.SIGKILL)
         eventually(lambda: daemon.running("masked") and daemon.main("masked").pid != pid, daemon.log)
         assert daemon.errors.count("runs without a unit of systemd: ") == 1
+        eventually(lambda: trace.read_text() == "started\nstarted\n")
         daemon.stop("masked")
-        eventually(lambda: (path.parent / "trace").read_text() == "started\nstarted\n")
     finally:
         (path.parent / "trace").unlink(missing_ok=True)
         path.unlink()

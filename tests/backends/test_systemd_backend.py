@@ -1,0 +1,404 @@
+"""SystemdBackend on a systemd that refuses, is late, goes away, forgets (X250-X260). With the real one: tests/systemd."""
+from __future__ import annotations
+
+import errno
+import os
+import pathlib
+import signal
+from typing import Iterator
+
+import pytest
+
+from compat.backends import transient_services
+from compat.backends.placement import NATIVE, SCOPE, SERVICE
+from compat.backends.systemd_connection import Run, SystemdError
+from compat.engine.inputs import (
+    ProcessContinued,
+    ProcessEnded,
+    ProcessExecuted,
+    ProcessForked,
+    ProcessReady,
+    ProcessSpawned,
+    ProcessSpawnFailed,
+    ProcessVanished,
+    StopFromOutside,
+)
+from tests.backends.native_host import exactly
+from tests.backends.scripted_systemd import INVOCATION, UNIT, SystemdHost
+from tests.backends.scripted_systemd import SERVICE as SERVICE_INTERFACE
+
+SLEEP = "console none\nexec sleep 1000"
+WEB = "upstart-web-main.service"
+
+
+@pytest.fixture
+def host(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SystemdHost]:
+    # Nobody waits for a pid that does not come.
+    monkeypatch.setattr(transient_services, "_PID_SECONDS", 0.2)
+    host = SystemdHost(tmp_path, monkeypatch)
+    yield host
+    host.close()
+
+
+def refuse(host: SystemdHost, number: int, text: str = "refused", times: int = 1) -> None:
+    host.systemd.refusals += [SystemdError(number, text)] * times
+
+
+def gone(host: SystemdHost, spawn: int) -> None:
+    """The process of a service ends, and nobody says so."""
+    os.kill(host.pids[spawn], signal.SIGKILL)
+    host.reaped(host.pids[spawn])
+
+
+# -- the usual course ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("code, status, fed", [(1, 0, 0), (1, 7, 7), (2, 9, 9 << 8), (3, 11, 11 << 8)])
+def test_x259_start_and_end(host: SystemdHost, code: int, status: int, fed: int) -> None:
+    spawn = host.running(SLEEP)
+    pid = host.systemd.processes[WEB]
+    assert host.course(spawn) == [exactly(ProcessSpawned(spawn, pid)), exactly(ProcessExecuted(spawn))]
+    assert host.backend.placement(spawn).kind == SERVICE
+    handle = host.backend.handle(spawn)
+    assert (handle["unit"], handle["invocation"], handle["executed"]) == (WEB, INVOCATION, True)
+    host.systemd.ended(WEB, code, status)
+    assert host.course(spawn)[2:] == [exactly(ProcessEnded(spawn, fed))]
+    assert host.backend.placement(spawn) == (NATIVE, "not known"), "nothing is kept of what is over"
+    # The unit is let go when systemd has come to rest with it.
+    host.systemd.say(WEB, UNIT, ActiveState=b"deactivating", SubState=b"stop")
+    assert host.systemd.calls == []
+    host.systemd.say(WEB, UNIT, ActiveState=b"active", SubState=b"exited")
+    assert host.systemd.calls == [(b"StopUnit", WEB.encode())]
+    host.systemd.unit_removed(WEB)
+    assert WEB not in host.systemd.watched
+    assert not host.of(spawn)[3:] and not host.warnings()
+
+
+def test_x254_a_failed_unit_is_reset(host: SystemdHost) -> None:
+    host.running(SLEEP)
+    host.systemd.ended(WEB, 2, 9)
+    host.systemd.say(WEB, UNIT, ActiveState=b"failed", SubState=b"failed")
+    assert host.systemd.calls == [(b"ResetFailedUnit", WEB.encode())]
+
+
+def test_x28_what_the_launcher_said_comes_before_the_end(host: SystemdHost) -> None:
+    spawn = host.spawn("console none\nexec /no/such/program")
+    host.reaped(host.systemd.processes[WEB])
+    host.systemd.ended(WEB, 1, 255)
+    assert [type(each) for each in host.of(spawn)] == [ProcessSpawned, ProcessSpawnFailed]
+    assert host.of(spawn)[1].reason == "unable to execute: No such file or directory"
+
+
+def test_x257_a_stop_is_asked_for_once(host: SystemdHost) -> None:
+    host.running(SLEEP)
+    for _ in range(2):
+        host.systemd.say(WEB, UNIT, ActiveState=b"deactivating")
+    assert [each for each in host.fed if isinstance(each, StopFromOutside)] == [StopFromOutside("web", "")]
+
+
+def test_x255_signals_do_not_go_through_systemd(host: SystemdHost) -> None:
+    spawn = host.running(SLEEP)
+    host.kill(spawn, signal.SIGCONT)
+    host.fire()
+    assert host.of(spawn)[-1] == ProcessContinued(spawn)
+    host.kill(spawn, signal.SIGTERM)
+    host.reaped(host.pids[spawn])
+    # Its end is on the way; nobody else's process is signalled.
+    host.kill(spawn, signal.SIGKILL)
+    assert not host.systemd.calls and not isinstance(host.of(spawn)[-1], ProcessEnded)
+
+
+# -- refusals -------------------------------------------------------------------------------------------------------------
+
+
+def test_x250_refused_is_native_with_one_warning(host: SystemdHost) -> None:
+    refuse(host, errno.EACCES, "Access denied", 2)
+    spawns = [host.running(SLEEP, job=job) for job in ("one", "two")]
+    assert host.warnings() == ["one main process runs without a unit of systemd: Access denied"]
+    assert [host.backend.placement(spawn).kind for spawn in spawns] == [NATIVE, NATIVE]
+    assert not host.systemd.processes
+    host.kill(spawns[0], signal.SIGTERM)
+    assert host.end(spawns[0]) == signal.SIGTERM << 8
+
+
+def test_x251_a_name_that_is_taken_gets_a_number(host: SystemdHost) -> None:
+    host.systemd.runs[WEB] = Run("other", b"active", b"exited", 0, 1, 0)
+    refuse(host, errno.EEXIST, "exists", 2)
+    host.running(SLEEP)
+    assert list(host.systemd.processes) == ["upstart-web-main-3.service"]
+    assert host.systemd.calls == [(b"StopUnit", WEB.encode())], "nothing runs in it any more"
+
+
+def test_x251_the_unit_before_is_still_there(host: SystemdHost) -> None:
+    host.running(SLEEP)
+    host.systemd.ended(WEB, 1, 0)
+    host.running(SLEEP)
+    assert list(host.systemd.processes) == [WEB, "upstart-web-main-2.service"]
+    host.systemd.unit_removed(WEB)
+    host.systemd.ended("upstart-web-main-2.service", 1, 0)
+    host.running(SLEEP)
+    assert WEB in host.systemd.watched, "its name was free again"
+
+
+def test_what_systemd_does_not_know_is_noted_once(host: SystemdHost) -> None:
+    host.systemd.left_out = (b"OOMPolicy",)
+    for job in ("one", "two"):
+        host.running(SLEEP, job=job)
+    assert [line for line in host.lines if "left out" in line] == ["I systemd does not take the property OOMPolicy: left out"]
+
+
+@pytest.mark.parametrize("result, status, letter", [
+    ("exit-code", 203, "W"), ("protocol", 0, "W"), ("exit-code", 217, "I"), ("exit-code", 205, "I"), ("signal", 217, "W")])
+def test_x256_systemd_does_not_come_as_far_as_the_launcher(host: SystemdHost, result: str, status: int, letter: str) -> None:
+    host.systemd.held = True
+    host.systemd.result = result, status
+    spawn = host.spawn(SLEEP)
+    host.systemd.drop(WEB)
+    host.run(lambda: len(host.of(spawn)) >= 2)
+    assert [type(each) for each in host.of(spawn)] == [ProcessSpawned, ProcessExecuted]
+    assert f"{letter} web main process runs without a unit of systemd: the unit's result is {result} ({status})" in host.lines
+
+
+def test_x256_its_end_is_told_before_its_pid(host: SystemdHost) -> None:
+    host.systemd.held = True
+    spawn = host.spawn(SLEEP)
+    host.systemd.ended(WEB, 1, 217)
+    host.run(lambda: len(host.of(spawn)) >= 2)
+    assert [type(each) for each in host.of(spawn)] == [ProcessSpawned, ProcessExecuted]
+    assert host.backend.placement(spawn).kind == NATIVE
+
+
+# -- late -------------------------------------------------------------------------------------------------------------------
+
+
+def test_x25_a_pid_that_comes_late(host: SystemdHost) -> None:
+    host.systemd.held = True
+    spawns = [host.spawn(SLEEP, job=job) for job in ("one", "two")]
+    assert not host.fed
+    for job in ("two", "one"):
+        host.systemd.execute(f"upstart-{job}-main.service")
+    host.run(lambda: len(host.fed) == 4)
+    assert all([type(each) for each in host.of(spawn)] == [ProcessSpawned, ProcessExecuted] for spawn in spawns)
+
+
+@pytest.mark.parametrize("must_exist", [True, False])
+def test_a_stop_before_the_pid_is_known(host: SystemdHost, must_exist: bool) -> None:
+    host.systemd.held = True
+    spawn = host.spawn(SLEEP)
+    host.kill(spawn, signal.SIGTERM, must_exist=must_exist)
+    assert [type(each) for each in host.of(spawn)] == [ProcessSpawnFailed] * must_exist
+    # Without its channel the launcher ends, and nothing ran.
+    host.systemd.execute(WEB)
+    host.reaped(host.systemd.processes[WEB])
+    assert len(host.of(spawn)) == must_exist
+
+
+# -- without a connection ------------------------------------------------------------------------------------------------------
+
+
+def test_x250_starts_wait_for_systemd_to_come_back(host: SystemdHost) -> None:
+    host.systemd.answers = False
+    host.systemd.break_off()
+    spawn = host.spawn(SLEEP)
+    for _ in range(3):
+        assert host.fire() == [0.2]
+    assert not host.fed
+    host.systemd.answers = True
+    host.fire()
+    host.run(lambda: len(host.of(spawn)) == 2)
+    assert WEB in host.systemd.processes and not host.warnings()
+
+
+def test_x250_not_for_ever(host: SystemdHost) -> None:
+    host.systemd.answers = False
+    host.systemd.break_off()
+    spawn = host.spawn(SLEEP)
+    for _ in range(25):
+        assert host.fire()[0] == 0.2
+    host.run(lambda: len(host.of(spawn)) == 2)
+    assert host.warnings() == [
+        "systemd does not answer: Connection refused", "web main process runs without a unit of systemd: Connection refused"]
+    assert host.backend.placement(spawn).kind == NATIVE
+    # From now on at once, and systemd is tried every 10 s.
+    other = host.running(SLEEP, job="other")
+    assert host.backend.placement(other).kind == NATIVE
+    assert host.warnings()[2:] == ["other main process runs without a unit of systemd: systemd does not answer"]
+    assert host.fire() == [10.0]
+
+
+def test_x250_the_connection_breaks_during_a_start(host: SystemdHost) -> None:
+    def broken(unit: str, properties: object) -> "tuple[bytes, ...]":
+        host.systemd.break_off()
+        raise SystemdError(errno.ECONNRESET, "Connection reset by peer")
+
+    whole = host.systemd.start_transient
+    host.systemd.start_transient = broken  # type: ignore[method-assign, assignment]
+    spawn = host.spawn(SLEEP)
+    assert not host.fed
+    host.systemd.start_transient = whole  # type: ignore[method-assign]
+    host.fire()
+    host.run(lambda: len(host.of(spawn)) == 2)
+    assert WEB in host.systemd.processes and not host.warnings()
+
+
+def test_a_stop_while_the_start_waits(host: SystemdHost) -> None:
+    host.systemd.break_off()
+    spawn = host.spawn(SLEEP)
+    host.kill(spawn, signal.SIGTERM)
+    assert host.course(spawn) == [exactly(ProcessSpawnFailed(spawn, "stopped before it could be started"))]
+    host.fire()
+    assert not host.systemd.processes and len(host.fed) == 1
+
+
+def run(host: SystemdHost, spawn: int, **changes: object) -> Run:
+    return Run(INVOCATION, b"active", b"running", host.pids[spawn], 0, 0)._replace(**changes)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("how", ["reload", "reconnect"])
+def test_x259_what_was_missed_is_asked_for(host: SystemdHost, how: str) -> None:
+    spawns = [host.running(SLEEP, job=job) for job in ("same", "ended", "stopped")]
+    runs = [run(host, spawns[0]), run(host, spawns[1], pid=0, code=1, status=3), run(host, spawns[2], state=b"deactivating")]
+    host.systemd.runs = dict(zip([f"upstart-{job}-main.service" for job in ("same", "ended", "stopped")], runs))
+    before = len(host.fed)
+    if how == "reload":
+        host.systemd.reloaded()
+    else:
+        host.systemd.break_off()
+        host.fire()
+    assert host.fed[before:] == [ProcessEnded(spawns[1], 3), StopFromOutside("stopped", "")]
+
+
+def test_x259_systemd_cannot_be_asked_at_first(host: SystemdHost) -> None:
+    spawn = host.running(SLEEP)
+    host.fire()
+    whole = host.systemd.run_of
+
+    def late(unit: str) -> None:
+        raise SystemdError(errno.ETIMEDOUT, "Connection timed out")
+
+    host.systemd.run_of = late  # type: ignore[method-assign, assignment]
+    host.systemd.reloaded()
+    assert host.warnings() == [f"Failed to ask systemd about {WEB}: Connection timed out"]
+    host.systemd.run_of = whole  # type: ignore[method-assign]
+    host.systemd.runs[WEB] = run(host, spawn, pid=0, code=2, status=9)
+    assert 5.0 in host.fire()
+    assert host.of(spawn)[-1] == ProcessEnded(spawn, 9 << 8)
+
+
+@pytest.mark.parametrize("found", [None, "another run"])
+def test_x80_the_unit_is_gone(host: SystemdHost, found: object) -> None:
+    spawn = host.running(SLEEP)
+    if found:
+        host.systemd.runs[WEB] = run(host, spawn, invocation="f" * 32, pid=1)
+    host.systemd.reloaded()
+    assert len(host.of(spawn)) == 2, "it lives"
+    gone(host, spawn)
+    host.systemd.reloaded()
+    assert host.of(spawn)[2:] == [ProcessVanished(spawn)]
+
+
+def test_x80_the_unit_is_removed(host: SystemdHost) -> None:
+    spawn = host.running(SLEEP)
+    host.systemd.unit_removed(WEB)
+    assert len(host.of(spawn)) == 2, "it lives: systemd itself is going away"
+    other = host.running(SLEEP, job="other")
+    gone(host, other)
+    host.systemd.unit_removed("upstart-other-main.service")
+    assert host.of(other)[2:] == [ProcessVanished(other)]
+
+
+# -- forks --------------------------------------------------------------------------------------------------------------------
+
+FORKS = "console none\nexpect fork\nexec sh -c 'sleep 1000 & exit 0'"
+
+
+def forked(host: SystemdHost) -> "tuple[int, int, int]":
+    """spawn, parent, child; both are held."""
+    spawn = host.spawn(FORKS)
+    host.run(lambda: host.announced)
+    return spawn, host.pids[spawn], host.announced[0]
+
+
+def state(pid: int) -> str:
+    return pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+
+
+@pytest.mark.parametrize("how", ["said", "overdue"])
+def test_x254_parent_and_child_are_held_until_systemd_knows(host: SystemdHost, how: str) -> None:
+    spawn, parent, child = forked(host)
+    assert ProcessForked(spawn, child) in host.fed
+    host.run(lambda: state(parent) == "t" and state(child) == "t")
+    assert not host.saw(ProcessReady(spawn))
+    if how == "said":
+        host.systemd.say(WEB, SERVICE_INTERFACE, MainPID=child)
+    else:
+        assert 2.0 in host.fire()
+        assert host.warnings() == [f"systemd does not take {child} for the main process of {WEB}"]
+    host.run(lambda: host.saw(ProcessReady(spawn)))
+    host.run(lambda: not os.path.exists(f"/proc/{parent}"))
+    assert state(child) in "SR"
+    # The end of the parent is none of the service.
+    host.systemd.ended(WEB, 2, 9)
+    assert host.of(spawn)[-1] == ProcessEnded(spawn, 9 << 8)
+
+
+def test_x254_systemd_cannot_be_told(host: SystemdHost, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(pid: int) -> None:
+        host.announced.append(pid)
+        raise OSError(errno.ECONNREFUSED, os.strerror(errno.ECONNREFUSED))
+
+    monkeypatch.setattr(transient_services.main_pid, "announce", refused)
+    spawn, _, child = forked(host)
+    host.fire()
+    host.run(lambda: host.saw(ProcessReady(spawn)))
+    assert host.warnings() == [f"Failed to tell systemd the main process of {WEB} ({child}): Connection refused"]
+
+
+def test_x81_detached_while_it_is_held(host: SystemdHost) -> None:
+    spawn, parent, child = forked(host)
+    host.detach(spawn)
+    host.run(lambda: not os.path.exists(f"/proc/{parent}") and state(child) in "SR")
+    assert not host.saw(ProcessReady(spawn)) and not host.warnings()
+
+
+# -- scopes -------------------------------------------------------------------------------------------------------------------
+
+SCOPED = "console none\npre-start exec sleep 1000\nexec true"
+SCOPE_UNIT = r"upstart-web-pre\x2dstart.scope"
+
+
+def settling(host: SystemdHost) -> int:
+    spawn = host.spawn(SCOPED, process="pre-start")
+    host.run(lambda: SCOPE_UNIT in host.systemd.properties)
+    assert host.systemd.properties[SCOPE_UNIT][b"PIDs"] == [host.pids[spawn]]
+    host.turn(0.05)
+    assert [type(each) for each in host.of(spawn)] == [ProcessSpawned], "it waits for its scope"
+    return spawn
+
+
+_OUTCOMES = {
+    "done": "", "failed": "the unit's job was failed", "removed": "the unit was removed", "late": "systemd does not answer", "lost": ""}
+
+
+@pytest.mark.parametrize("outcome", sorted(_OUTCOMES))
+def test_x251_a_process_waits_for_its_scope(host: SystemdHost, outcome: str) -> None:
+    spawn = settling(host)
+    if outcome in ("done", "failed"):
+        host.systemd.job_removed(SCOPE_UNIT, outcome)
+    elif outcome == "removed":
+        host.systemd.unit_removed(SCOPE_UNIT)
+    elif outcome == "late":
+        assert 5.0 in host.fire()
+    else:
+        host.systemd.break_off()
+    host.run(lambda: len(host.of(spawn)) == 2)
+    assert isinstance(host.of(spawn)[1], ProcessExecuted)
+    text = _OUTCOMES[outcome]
+    assert host.warnings() == ([f"web pre-start process runs without a unit of systemd: {text}"] if text else [])
+    assert host.backend.placement(spawn).kind == (NATIVE if text else SCOPE)
+
+
+def test_x250_a_scope_is_refused(host: SystemdHost) -> None:
+    refuse(host, errno.EINVAL, "PID is in a unit already")
+    host.running(SCOPED, process="pre-start")
+    assert host.warnings() == ["web pre-start process runs without a unit of systemd: PID is in a unit already"]
