@@ -33,6 +33,7 @@ KillMode=process
 Restart=on-failure
 RestartSec=100ms
 TimeoutStopSec=90
+FileDescriptorStoreMax=4096
 """
 
 
