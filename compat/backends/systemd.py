@@ -25,7 +25,7 @@ from .systemd_connection import SystemdConnection, SystemdError
 from .transient_scopes import TransientScopes
 from .transient_services import TransientServices
 from .transient_units import TransientUnits
-from .unit_names import OF_THE_PROGRAM, SLICE
+from .unit_names import SLICE, is_of_the_program
 
 #: Seconds between attempts to reach a systemd that does not answer, and how many of them a start waits for.
 _RECONNECT_SECONDS, _MOST_RECONNECTS = 0.2, 25
@@ -221,7 +221,7 @@ class SystemdBackend:
             return []
         found = []
         for unit in units:
-            if unit in self._services.in_use() or unit in OF_THE_PROGRAM:
+            if unit in self._services.in_use() or is_of_the_program(unit):
                 continue
             stray = self._services.stray(unit)
             if stray is not None:

@@ -8,8 +8,7 @@ from __future__ import annotations
 import hashlib
 import string
 
-#: Units of the program itself, whose names look like those of jobs.
-OF_THE_PROGRAM = frozenset(("upstart-compat.service", "upstart-host-bridge.service", "upstart-shutdown.service"))
+_OF_THE_PROGRAM = frozenset(("upstart-compat.service", "upstart-host-bridge.service", "upstart-shutdown.service"))
 #: The slice that all of them are in.
 SLICE = "upstart.slice"
 
@@ -35,6 +34,11 @@ def base_name(job: str, instance: str, process: str) -> str:
         cut = head.rfind("\\", len(head) - 3)
         name = f"{head if cut < 0 else head[:cut]}-{digest}"
     return name
+
+
+def is_of_the_program(unit: str) -> bool:
+    """Whether a unit is one of the program itself, with a name that looks like those of jobs: those of hooks have an ``@`` (B232)."""
+    return unit in _OF_THE_PROGRAM or "@" in unit
 
 
 def is_in_unit(pid: int, unit: str) -> bool:

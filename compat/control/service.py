@@ -72,7 +72,8 @@ class Control:
             return ObjectKind(own, (properties_interface(own, *further), introspectable, *further))
 
         manager = ManagerObject(engine, feed, self._pending, self._permissions, services, self._bus, log)
-        further = () if host is None else (HostObject(self._pending, host, self._is_private).interface(),)
+        self._host = None if host is None else HostObject(host, self._is_private)
+        further = () if self._host is None else (self._host.interface(),)
         self._manager_kind = kind(manager.interface(), *further)
         self._job_kind = kind(JobObject(engine, feed, self._pending, self._permissions).interface(),
                               JobConditions(engine, services.event_source).interface())
@@ -94,7 +95,7 @@ class Control:
         None: somebody is just connecting, so ask again soon, unless it has to be ``at_once``.
         """
         self._bus.give_up_opening()
-        left_out = [call.connection for call in leave_out]
+        left_out = [call.connection for call in (*leave_out, *self._waiting_for_host())]
         return self._kept.hand_over(lambda: [each for each in self._server.clients() if each not in left_out],
                                     lambda: self._server.authenticating, self._server.listening_descriptor, at_once)
 
@@ -160,8 +161,11 @@ class Control:
 
     @property
     def pending_calls(self) -> int:
-        """How many calls wait for the engine's answer."""
-        return len(self._pending)
+        """How many calls wait for an answer."""
+        return len(self._pending) + len(self._waiting_for_host())
+
+    def _waiting_for_host(self) -> Sequence[Call]:
+        return () if self._host is None else self._host.waiting
 
     @property
     def connections(self) -> int:
@@ -207,6 +211,8 @@ class Control:
             del self._callers[connection]
             connection._unregister_object_path("/")
             self._pending.drop_connection(connection)
+            if self._host is not None:
+                self._host.drop_connection(connection)
             self._kept.disconnected(connection)
 
     def _on_disconnected(self, connection: Any) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 from typing import Callable, Mapping, Protocol, Sequence
 
 from ..bridges.host.fact import Fact
+from ..host.hooks import Announcement
 from ..parser.definition import Match
 from .calls import Call
 
@@ -62,7 +63,7 @@ class HostServices(Protocol):
 
     @property
     def kind(self) -> str:
-        """systemd, container or none (B194)."""
+        """One of compat.host.detection.KINDS (B194)."""
 
     @property
     def profile(self) -> str:
@@ -76,6 +77,15 @@ class HostServices(Protocol):
 
     def facts(self) -> Mapping[str, str]:
         """Every known object with its phase (B202)."""
+
+    def announce(self, unit: str, state: str, done: Callable[[], None]) -> None:
+        """A hooked unit is about to be in this state; ``done`` is called when the jobs are done with that (B232)."""
+
+    def take_announcement(self, again: bool, taker: Callable[[Announcement], None]) -> None:
+        """The bridge takes the next announcement; ``again``: also one that was handed out before and not told."""
+
+    def announcement_told(self, number: int, objects: Sequence[str]) -> None:
+        """The bridge has told it; ``objects`` are those of the fact table that it is about."""
 
     def shut_down(self, level: str, extra: Sequence[str], only_first: bool, done: Callable[[], None]) -> None:
         """The host goes down to this level ("": a plain stop); ``done`` is called after all steps, or the first (B219, B221)."""

@@ -1,9 +1,10 @@
-"""Reads /etc/upstart-compat/host.conf, what an administrator says about host mode (B198, B212, B220, B238, B270, B271).
+"""Reads /etc/upstart-compat/host.conf, what an administrator says about host mode (B198, B212, B220, B232, B238, B270, B271).
 
 One line, one thing; a word that begins with # begins a comment:
 
     alias NAME UNIT…                          the job name NAME means one of these units
     mask NAME…   unmask NAME…                 do, or do not, leave this job to the host; mask nothing: no default list
+    hook NAME…                                the units of these names, or these units, wait for jobs when they start and stop
     on SOURCE emit EVENT [KEY=VALUE]… [wait]  an event of one's own
     runlevel=N  profile=P  shutdown-limit=S
 
@@ -49,6 +50,7 @@ class HostConfiguration(NamedTuple):
     aliases: Tuple[Tuple[str, Tuple[str, ...]], ...] = ()
     mask: FrozenSet[str] = frozenset()
     unmask: FrozenSet[str] = frozenset()
+    hooks: Tuple[str, ...] = ()
     default_masks: bool = True
     mappings: Tuple[Mapping, ...] = ()
     runlevel: Optional[str] = None
@@ -74,10 +76,20 @@ def parse_configuration(text: str, path: str = PATH) -> Tuple[HostConfiguration,
     return reader.configuration(path), warnings
 
 
+def read_configuration(path: str) -> HostConfiguration:
+    """What the file says; as if it were empty where there is none. The daemon warns of what makes no sense in it."""
+    try:
+        with open(path, encoding="utf-8", errors="replace") as file:
+            return parse_configuration(file.read(), path)[0]
+    except OSError:
+        return HostConfiguration(path)
+
+
 class _Reader:
     def __init__(self) -> None:
         self._aliases: List[Tuple[str, Tuple[str, ...]]] = []
         self._masks: Dict[str, bool] = {}
+        self._hooks: Dict[str, None] = {}
         self._default_masks = True
         self._mappings: List[Mapping] = []
         self._settings: Dict[str, str] = {}
@@ -95,6 +107,10 @@ class _Reader:
             if not rest:
                 raise _Bad(f"{first} needs a name")
             self._masks.update(dict.fromkeys(rest, first == "mask"))
+        elif first == "hook":
+            if not rest:
+                raise _Bad("hook needs a name")
+            self._hooks.update(dict.fromkeys(rest))
         elif first == "on":
             self._mappings.append(_mapping(rest))
         elif len(words) == 1 and "=" in first:
@@ -113,6 +129,7 @@ class _Reader:
             aliases=tuple(self._aliases),
             mask=frozenset(name for name, mask in self._masks.items() if mask),
             unmask=frozenset(name for name, mask in self._masks.items() if not mask),
+            hooks=tuple(self._hooks),
             default_masks=self._default_masks,
             mappings=tuple(self._mappings),
             runlevel=settings.get("runlevel"),

@@ -1,19 +1,34 @@
-"""Which kind of host this is, for ``--host auto`` (B194, B257)."""
+"""Which kind of host this is, for ``--host auto`` (B194, B257, B264, B265)."""
 from __future__ import annotations
 
 import os
 from typing import Mapping
 
-SYSTEMD, CONTAINER, NONE = "systemd", "container", "none"
-KINDS = (SYSTEMD, CONTAINER, NONE)
+SYSTEMD, OPENRC, RUNIT, SYSVINIT, CONTAINER, NONE = "systemd", "openrc", "runit", "sysvinit", "container", "none"
+#: Inits that are watched by their files.
+OTHER_INITS = (OPENRC, RUNIT, SYSVINIT)
+KINDS = (SYSTEMD, *OTHER_INITS, CONTAINER, NONE)
 AUTO = "auto"
 
 
 def host_kind(pid1: bool, environment: Mapping[str, str], root: str = "/") -> str:
-    """The kind. systemd is there when it says so itself; else a container is one that we are the init of, or that has a mark."""
-    if not pid1 and os.path.isdir(os.path.join(root, "run/systemd/system")):
+    """The kind. An init is there when its files say so; else a container is one that we are the init of, or that has a mark.
+
+    Supervisors as runit are used inside of containers too, where they are no init of a host.
+    """
+    if pid1:
+        return CONTAINER
+    if os.path.isdir(os.path.join(root, "run/systemd/system")):
         return SYSTEMD
-    return CONTAINER if pid1 or container_type(environment, root) else NONE
+    if os.path.exists(os.path.join(root, "run/openrc/softlevel")):
+        return OPENRC
+    if container_type(environment, root):
+        return CONTAINER
+    if os.path.isdir(os.path.join(root, "run/runit")):
+        return RUNIT
+    if any(os.path.exists(os.path.join(root, pipe)) for pipe in ("run/initctl", "dev/initctl")):
+        return SYSVINIT
+    return NONE
 
 
 def container_type(environment: Mapping[str, str], root: str = "/") -> str:

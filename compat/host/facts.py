@@ -62,6 +62,8 @@ class FactTable:
         self._phases: Dict[str, str] = {}
         self._lanes: Dict[str, _Lane] = {}
         self._tickets: Dict[int, str] = {}
+        #: the same of those that were taken as overdue and are still not finished
+        self._overdue: Dict[int, str] = {}
         self._last_ticket = 0
         #: unit object → the variables of the ``started`` events that told that it is up, in the order of activation
         self._started: Dict[str, Tuple[Tuple[str, ...], ...]] = {}
@@ -113,11 +115,13 @@ class FactTable:
         self.changed = self.changed or any(lane.events for lane in self._lanes.values())
         self._lanes.clear()
         self._tickets.clear()
+        self._overdue.clear()
         self._ready.clear()
         self._todo.clear()
 
     def finished(self, ticket: int) -> None:
         """An event that was waited for is finished."""
+        self._overdue.pop(ticket, None)
         self._release(ticket)
 
     def overdue(self, ticket: int) -> None:
@@ -125,6 +129,7 @@ class FactTable:
         lane = self._lanes.get(self._tickets.get(ticket, ""))
         if lane is not None and lane.held_by is not None:
             self._todo.append(Overdue(lane.held_by.name))
+            self._overdue[ticket] = self._tickets[ticket]
             self._release(ticket)
 
     # -- what is asked -------------------------------------------------------------------------------------
@@ -150,6 +155,12 @@ class FactTable:
     def phase(self, object: str) -> str:
         """The phase of an object; GONE if it is not known."""
         return self._phases.get(object, GONE)
+
+    def busy(self, object: str) -> bool:
+        """Whether events of this object are still to come, or held ones not finished, in time or not (B232)."""
+        name = _lane_of(object)
+        lane = self._lanes.get(name)
+        return (lane is not None and bool(lane.events or lane.ticket)) or name in self._overdue.values()
 
     def stopping_units(self) -> List[Fact]:
         """For every native unit that is up, latest first: that it is about to be stopped (B219 step 2)."""

@@ -32,6 +32,8 @@ class KnownFacts:
         self._path = path
         self._boot = boot
         self._limits: Dict[int, Cancellable] = {}
+        #: called when a held event is finished
+        self.progress: Callable[[], None] = lambda: None
         self._failing = False
 
     def load(self) -> bool:
@@ -105,6 +107,7 @@ class KnownFacts:
             limit.cancel()
         self.table.finished(ticket)
         self._work()
+        self.progress()
 
     def _overdue(self, ticket: int) -> None:
         self._limits.pop(ticket, None)

@@ -26,6 +26,7 @@ from .awaited_events import AwaitedEvents
 from .bridge_process import BridgeProcess, Loop
 from .configuration import PATH, HostConfiguration, parse_configuration
 from .fact_file import PATH as FACTS
+from .hooks import Announcement, Hooks
 from .known_facts import KnownFacts
 from .mounts_left import network_mounts_left
 from .owned_jobs import OwnedJobs
@@ -68,6 +69,8 @@ class HostMode:
     def __init__(self, settings: Settings, engine: Engine, feed: Callable[[Any], None], loop: Loop,
                  log: Callable[[int, str], None], environment: Mapping[str, str], clock: Callable[[], float] = time.monotonic) -> None:
         self.kind = settings.kind
+        #: the host has an init that stops the daemon when its time has come
+        self._has_init = settings.kind in (detection.SYSTEMD, *detection.OTHER_INITS)
         self._settings = settings
         self._engine = engine
         self._feed_engine = feed
@@ -81,6 +84,8 @@ class HostMode:
         self._owned = OwnedJobs(self._configuration, self._profile_given(), feed, log)
         self._events = AwaitedEvents(self.feed)
         self._facts = KnownFacts(self._events, loop.later, log, settings.facts, _this_boot())
+        self._hooks = Hooks(self._facts.table.busy)
+        self._facts.progress = self._hooks.review
         host = Host(clock, self._facts.table.stopping_units, engine.names_event, network_mounts_left,
                     lambda: float(engine.largest_kill_timeout()), self._rc_is_virtual)
         self._way_down = WayDown(self._facts, self._events, self.feed, loop.later, log, host, lambda: self.profile != RHEL)
@@ -134,7 +139,7 @@ class HostMode:
         """The host as conditions are judged by (B278)."""
         key = (self.profile, self._configuration)
         if self._described is None or self._described[0] != key:
-            self._described = key, described_host(self.kind, self.profile, self._configuration, UnitFiles().exists)
+            self._described = key, described_host(self.kind, self.profile, self._configuration)
         return self._described[1]
 
     def _read_configuration(self) -> HostConfiguration:
@@ -163,6 +168,9 @@ class HostMode:
         if self._facts.table.phase("shutdown") and self.kind == detection.SYSTEMD:
             # Begun by an earlier daemon, and perhaps cancelled since.
             ask_later(lambda way, answered: self._way_down.cancel() if answered and way is None else None, glib_main_loop())
+        elif self.kind in detection.OTHER_INITS:
+            # These start no daemon while the host goes down.
+            self._way_down.cancel()
         if self._bridge is not None:
             self._bridge.start()
 
@@ -204,27 +212,27 @@ class HostMode:
     @property
     def ending_signals(self) -> Sequence[int]:
         """Signals that mean the same as SIGTERM (B259)."""
-        return () if self.kind == detection.SYSTEMD else (signal.SIGRTMIN + 3, signal.SIGRTMIN + 4)
+        return () if self._has_init else (signal.SIGRTMIN + 3, signal.SIGRTMIN + 4)
 
     # -- signals -------------------------------------------------------------------------------------------------------
 
     def terminated(self) -> None:
         """SIGTERM (B195, B223, B237, B259)."""
-        if self.kind == detection.SYSTEMD:
+        if self._has_init:
             self._stop_or_go_down()
         else:
             self._end_of_container("0")
 
     def interrupted(self) -> None:
         """SIGINT: the same but in a container, where it is a reboot (B259)."""
-        if self.kind == detection.SYSTEMD:
+        if self._has_init:
             self._stop_or_go_down()
         else:
             self._end_of_container("6")
 
     def power_failed(self) -> None:
         """SIGPWR in a container: for the jobs, or else the end (B259)."""
-        if self.kind == detection.SYSTEMD:
+        if self._has_init:
             return
         if self._engine.names_event("power-status-changed"):
             self._events.emit(HostEvent("power-status-changed"))
@@ -233,7 +241,8 @@ class HostMode:
 
     def _stop_or_go_down(self) -> None:
         """Nearly always upstart-shutdown.service was stopped before; else it is found out what this is (B223, B237)."""
-        if self._way_down.begun:
+        if self._way_down.begun or self.kind != detection.SYSTEMD:
+            # Other inits run the stop command of their script before; what is left is this daemon alone.
             self._go_down(Kind())
         elif not self._asking:
             self._asking = True
@@ -248,12 +257,13 @@ class HostMode:
 
     def _go_down(self, kind: Kind) -> None:
         self._way_down.begin(kind, self._limit(), self._quit)
+        self._hooks.release()
 
     def _limit(self) -> float:
         given = self._configuration.shutdown_limit
         if given is not None:
             return float(given)
-        return float(_LIMIT if self.kind == detection.SYSTEMD else _LIMIT_IN_CONTAINER)
+        return float(_LIMIT if self._has_init else _LIMIT_IN_CONTAINER)
 
     def _exit_with(self, status: int) -> None:
         if not self._way_down.begun:
@@ -270,10 +280,26 @@ class HostMode:
         """Every object with its phase (B202)."""
         return self._facts.table.phases()
 
+    def announce(self, unit: str, state: str, done: Callable[[], None]) -> None:
+        """B232; on the way down its steps tell the jobs."""
+        if self._way_down.begun:
+            done()
+        else:
+            self._hooks.announce(unit, state, done)
+
+    def take_announcement(self, again: bool, taker: Callable[[Announcement], None]) -> None:
+        """The bridge asks for the next one (B232)."""
+        self._hooks.take(again, taker)
+
+    def announcement_told(self, number: int, objects: Sequence[str]) -> None:
+        """B232."""
+        self._hooks.told(number, objects)
+
     def shut_down(self, level: str, extra: Sequence[str], only_first: bool, done: Callable[[], None]) -> None:
         """B218-B221; ``done`` is called when the steps are taken. A container ends with them."""
         self._way_down.begin(Kind(level, tuple(extra)), self._limit(), done, only_first)
-        if self.kind != detection.SYSTEMD and not only_first:
+        self._hooks.release()
+        if not self._has_init and not only_first:
             self._way_down.begin(Kind(level), self._limit(), self._quit)
 
     def shutdown_cancelled(self) -> None:

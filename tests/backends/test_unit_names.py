@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from compat.backends.unit_names import base_name, escape, is_in_unit
+from compat.backends.unit_names import base_name, escape, is_in_unit, is_of_the_program
 
 _TEXT = st.text(st.characters(exclude_characters="\0"), min_size=1, max_size=60)
 
@@ -57,3 +57,14 @@ def test_x80_who_is_in_a_unit() -> None:
         parts = [part for line in file for part in line.rstrip("\n").split("/")[1:] if part]
     assert not is_in_unit(os.getpid(), "upstart-nothing-main.service") and not is_in_unit(0, "x")
     assert all(is_in_unit(os.getpid(), part) for part in parts)
+
+
+@pytest.mark.parametrize("unit", ["upstart-compat.service", "upstart-host-bridge.service", "upstart-shutdown.service",
+                                  "upstart-before@ssh.service.service", "upstart-after@getty@tty1.service.service"])
+def test_b232_x251_the_program_s_own_units_are_no_strays(unit: str) -> None:
+    assert is_of_the_program(unit)
+
+
+@given(st.text(min_size=1), st.text(), st.sampled_from(("main", "pre-start", "post-stop")))
+def test_b232_x251_no_unit_of_a_job_is_taken_for_one_of_the_program(job: str, instance: str, process: str) -> None:
+    assert not is_of_the_program(base_name(job, instance, process) + ".service")

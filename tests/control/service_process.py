@@ -106,6 +106,17 @@ class FakeHost:
     def shutdown_cancelled(self) -> None:
         self.calls.append("cancelled")
 
+    def announce(self, unit: str, state: str, done: Any) -> None:
+        self.calls.append((unit, state))
+        self.waiting.append(done)
+
+    def take_announcement(self, again: bool, taker: Any) -> None:
+        self.calls.append(again)
+        taker((3, "a.service", "starting"))
+
+    def announcement_told(self, number: int, objects: Any) -> None:
+        self.calls.append((number, objects))
+
 
 class Host:
     """The service's process; the methods without underscore are what a test can call."""

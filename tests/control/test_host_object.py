@@ -75,6 +75,18 @@ def test_b218_whoever_asked_may_be_gone_by_then(service: Service) -> None:
     service.finish_shutdown()
 
 
+def test_b232_announcements(service: Service, client: Client) -> None:
+    serial = client.send(MANAGER, HOST, "Announce", "ss", "a.service", "starting")
+    assert client.call(MANAGER, HOST, "TakeAnnouncement", "b", True) == (3, "a.service", "starting")
+    client.call(MANAGER, HOST, "AnnouncementTold", "uas", 3, ["unit:a.service"])
+    assert service.host_calls() == [("a.service", "starting"), True, (3, ("unit:a.service",))]
+    assert service.status()[2] == 1
+    service.finish_shutdown()
+    assert client.reply(serial) == []
+    assert refusal(client, "Announce", "ss", "", "starting") == F + "InvalidArgs"
+    assert refusal(client, "Announce", "ss", "a.service", "up") == F + "InvalidArgs"
+
+
 def test_b197_properties(service: Service, client: Client) -> None:
     assert client.call(MANAGER, PROPERTIES, "GetAll", "s", HOST) == {"kind": "systemd", "profile": "ubuntu", "masked": ["rc", "tty1"]}
     assert client.call(MANAGER, PROPERTIES, "Get", "ss", HOST, "kind") == "systemd"
@@ -89,7 +101,8 @@ def test_b206_not_over_a_bus_whatever_its_policy(tmp_path: Any) -> None:
     client = Client(bus.address, NAME, bus=True)
     has_owner = ("/org/freedesktop/DBus", "org.freedesktop.DBus", "NameHasOwner", "s", NAME)
     eventually(lambda: client.reply(client.send(*has_owner, destination="org.freedesktop.DBus")) == [True])
-    for call in (("Fact", "ssa(sasb)", "a", "b", []), ("GetFacts",), ("ShutDown", "sasb", "6", [], False), ("ShutdownCancelled",)):
+    for call in (("Fact", "ssa(sasb)", "a", "b", []), ("GetFacts",), ("ShutDown", "sasb", "6", [], False), ("ShutdownCancelled",),
+                 ("Announce", "ss", "a.service", "starting"), ("TakeAnnouncement", "b", True), ("AnnouncementTold", "uas", 1, [])):
         assert refusal(client, *call) == E + "PermissionDenied"
     assert service.host_calls() == []
     client.close()

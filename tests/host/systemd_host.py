@@ -18,6 +18,8 @@ _UNITS = "/usr/lib/systemd/system"
 _PATIENCE = 90.0
 _numbers = itertools.count()
 _PACKAGED = ROOT / "packaging" / "systemd"
+_GENERATOR = ROOT / "packaging" / "systemd-generators" / "upstart-compat-hooks"
+_BRIDGE = "/usr/lib/upstart-compat/bin/upstart-host-bridge"
 _DAEMON = """\
 [Unit]
 After=dbus.service systemd-journald.service local-fs.target
@@ -31,6 +33,7 @@ KillMode=process
 Restart=on-failure
 RestartSec=100ms
 TimeoutStopSec=90
+FileDescriptorStoreMax=4096
 """
 
 
@@ -54,9 +57,7 @@ class SystemdHost:
         (directory / "etc" / "host.conf").write_text(configuration + f"\nprofile={profile}\n")
         texts: Dict[str, str] = {"upstart-compat.service": _DAEMON.format(python=sys.executable, conf=self.conf, logs=self.logs, root=ROOT)}
         for name in ("upstart-host-bridge.service", "upstart-shutdown.service"):
-            text = (_PACKAGED / name).read_text()
-            text = text.replace("/usr/lib/upstart-compat/bin/upstart-host-bridge", f"{sys.executable} -m compat.bridges.host")
-            texts[name] = text.replace("[Service]\n", f"[Service]\nEnvironment=PYTHONPATH={ROOT}\nWorkingDirectory=/\n")
+            texts[name] = (_PACKAGED / name).read_text()
         texts["upstart.slice"] = (_PACKAGED / "upstart.slice").read_text()
         texts.update(units or {})
         binds: List[str] = []
@@ -71,6 +72,10 @@ class SystemdHost:
             (drop_in / "test.conf").write_text(text)
             binds += ["-r", f"{drop_in}:{_UNITS}/{name}.d"]
         # A folder of the host's, so that what is written last outlives the box.
+        bridge = directory / "bridge"
+        bridge.write_text(f"#!/bin/sh\ncd / && PYTHONPATH={ROOT} exec {sys.executable} -m compat.bridges.host \"$@\"\n")
+        bridge.chmod(0o755)
+        binds += ["-r", f"{bridge}:{_BRIDGE}", "-r", f"{_GENERATOR}:/usr/lib/systemd/system-generators/{_GENERATOR.name}"]
         for path in (self.conf, self.logs):
             binds += ["-b", str(path)]
         binds += ["-b", f"{directory / 'etc'}:/etc/upstart-compat", "-r", str(ROOT), "-r", sys.prefix, "-r", sys.base_prefix]

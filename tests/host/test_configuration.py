@@ -72,6 +72,6 @@ def test_b271_the_example_of_the_documentation() -> None:
     text = (ROOT / "docs" / "host.md").read_text().partition("## /etc/upstart-compat/host.conf")[2].partition("## Units")[0]
     lines = [line[4:] for line in text.splitlines() if line.startswith("    ")]
     configuration, warnings = parse_configuration("\n".join(lines))
-    assert warnings == [] and len(lines) == 9
+    assert warnings == [] and len(lines) == 10
     assert configuration.unmask == {"tty1"} and configuration.aliases == (("database", ("mariadb.service",)),)
     assert [mapping.wait for mapping in configuration.mappings] == [False, True]

@@ -12,6 +12,10 @@ from compat.host.mounts_left import network_mounts_left
 
 @pytest.mark.parametrize(("pid1", "files", "environment", "kind"), [
     (False, ["run/systemd/system/x"], {}, "systemd"), (True, ["run/systemd/system/x"], {}, "container"), (True, [], {}, "container"),
+    (False, ["run/openrc/softlevel"], {}, "openrc"), (False, ["run/openrc/softlevel", ".dockerenv"], {}, "openrc"),
+    (False, ["run/runit/x"], {}, "runit"), (False, ["run/runit/x", ".dockerenv"], {}, "container"),
+    (False, ["run/initctl"], {}, "sysvinit"), (False, ["dev/initctl"], {}, "sysvinit"), (True, ["run/openrc/softlevel"], {}, "container"),
+    (False, ["run/systemd/system/x", "run/initctl"], {}, "systemd"),
     (False, [], {}, "none"), (False, [".dockerenv"], {}, "container"), (False, [], {"container": "lxc"}, "container")])
 def test_b194_auto(tmp_path: pathlib.Path, pid1: bool, files: List[str], environment: Dict[str, str], kind: str) -> None:
     for name in files:

@@ -237,6 +237,45 @@ def test_b198_a_job_that_the_host_has_too(boot: Boot) -> None:
     assert "web: also exists" not in host.journal()
 
 
+def test_b207_no_job_holds_the_boot_of_the_host(boot: Boot) -> None:
+    # The box is up only when multi-user.target is; the job goes on as long as nobody stops it.
+    host = boot({"stuck": "start on startup\ntask\nexec sleep 1000", "web": "start on starting stuck\ntask\nexec sleep 1000"})
+    assert host.run("systemctl", "is-active", "multi-user.target").stdout == "active\n"
+    assert host.run("systemctl", "is-active", "upstart-compat").stdout == "active\n"
+    host.wait_status("web", "web start/running")
+    assert host.status("stuck") == "stuck start/starting"
+    host.eventually(lambda: "runlevel" in host.events())
+
+
+def test_b220_a_job_that_needs_longer_than_the_unit_is_given_more_time(boot: Boot) -> None:
+    host = boot({"slow": "start on runlevel 2\nkill timeout 60\n"
+                         "exec sh -c 'trap \"sleep 9; echo down; exit 0\" TERM; echo up; while :; do sleep 0.1; done'"})
+    host.shell("mkdir -p /etc/systemd/system/upstart-shutdown.service.d; printf '[Service]\\nTimeoutStopSec=4\\n' > "
+               "/etc/systemd/system/upstart-shutdown.service.d/x.conf; systemctl daemon-reload")
+    host.wait_log("slow", "up\n")
+    host.go_down("reboot")
+    assert host.log("slow").endswith("\ndown\n")
+
+
+def test_b236_b269_a_unit_s_mount_is_told_before_the_unit_and_it_is_no_job(boot: Boot) -> None:
+    unit = "[Service]\nType=oneshot\nRemainAfterExit=yes\nExecStart=mount -t tmpfs data /srv\nExecStop=umount /srv\n"
+    host = boot({"unit": "start on started data\ntask\nexec true", "disk": "start on mounted MOUNTPOINT=/srv\ntask\nexec true", "web": WEB})
+    host.wait_status("web", "web start/running")
+    (host.logs / "data.service").write_text(unit)
+    host.shell(f"cp {host.logs}/data.service /run/systemd/system/; systemctl daemon-reload")
+    for count in (1, 2, 3):
+        host.shell("systemctl start data")
+        host.eventually(lambda count=count: len(_begun(host)) == 2 * count)
+        assert _begun(host)[-2:] == ["disk", "unit"]
+        host.shell("systemctl stop data")
+    assert host.initctl("start", "data") == "initctl: Unknown job: data\n"
+
+
+def _begun(host: SystemdHost) -> List[str]:
+    """The tasks that an event started, in order."""
+    return re.findall(r"^(disk|unit) goal changed from stop to start$", host.journal(), re.MULTILINE)
+
+
 def test_b196_an_idle_host_wakes_nobody(boot: Boot) -> None:
     host = boot({"web": WEB, "all": "start on started rsyslog or mounted MOUNTPOINT=/srv or net-device-up IFACE=t0\nexec true",
                  "down": "start on starting rc RUNLEVEL=[06]\nexec true"}, units={"rsyslog.service": SERVICE})

@@ -293,3 +293,42 @@ def test_b260_a_signal_after_the_job_has_ended_is_the_first(tmp_path: pathlib.Pa
     assert machine.status("web").startswith("web stop/killed")
     machine.advance(2)
     assert machine.quit_called and machine.mode.exit_status == 3
+
+
+@pytest.mark.parametrize("kind", detection.OTHER_INITS)
+def test_b264_b265_another_init_stops_the_daemon_itself(tmp_path: pathlib.Path, kind: str) -> None:
+    machine = HostMachine(tmp_path, kind)
+    machine.load({"web": "start on runlevel [2345]\nstop on runlevel [!2345]\nexec web", "last": "start on runlevel 6\ntask\nexec last"})
+    at_level_2(machine)
+    assert not machine.mode.ending_signals
+    answers = machine.go_down("6")
+    machine.process("last").exit()
+    machine.settle()
+    assert machine.status("web") == "web stop/waiting" and answers == [True] and "runlevel 6 2" in machine.history()
+    assert not machine.quit_called, "its script does that"
+    machine.mode.terminated()
+    machine.settle()
+    assert machine.quit_called and machine.history().count("runlevel 6 2") == 1
+
+
+def test_b237_b265_a_stop_by_a_script_alone_is_no_end_of_the_host(tmp_path: pathlib.Path) -> None:
+    machine = HostMachine(tmp_path, detection.SYSVINIT)
+    machine.load({"web": "start on runlevel [2345]\nexec web"})
+    at_level_2(machine)
+    machine.mode.power_failed()
+    machine.mode.interrupted()
+    machine.settle()
+    assert machine.quit_called and not [each for each in machine.history() if each.startswith("runlevel 0")]
+
+
+def test_b221_b264_a_way_down_that_an_earlier_daemon_began_is_over(tmp_path: pathlib.Path) -> None:
+    machine = HostMachine(tmp_path, detection.OPENRC)
+    machine.load({})
+    at_level_2(machine)
+    machine.go_down("6", first=True)
+    later = HostMachine(tmp_path, detection.OPENRC)
+    later.load({})
+    later.mode._bridge = None
+    later.mode.start()
+    later.settle()
+    assert "runlevel 2 6" in later.history() and "shutdown" not in later.mode.facts()

@@ -10,22 +10,23 @@ from functools import partial
 from typing import Any, Callable, Optional, Sequence, Tuple
 
 from ...engine.actions import INFO, WARN
-from ...host.configuration import PATH, HostConfiguration, parse_configuration
-from ...host.detection import CONTAINER, NONE, SYSTEMD, container_type
+from ...host.configuration import PATH, HostConfiguration, read_configuration
+from ...host.detection import CONTAINER, NONE, OTHER_INITS, SYSTEMD, container_type
 from ...loop import MainLoop
 from .aliases import Aliases
 from .boot import Settings
 from .container_session import ContainerSession
 from .daemon_link import DaemonLink, Greeting, Session
-from .described_host import described_host
+from .described_host import aliases_on, described_host
 from .event_sources import EventSources, Host
 from .explanation import Complaints
 from .fact import Fact
+from .init_session import InitSession
 from .judged_session import JudgedSession
 from .mappings import Mappings
+from .other_inits import init_of
 from .runlevels import boot_level
 from .systemd_session import SystemdSession
-from .unit_files import UnitFiles
 
 _NAME = "upstart-host-bridge"
 _INITTAB = "/etc/inittab"
@@ -70,10 +71,17 @@ class Bridge:
         session: Session
         if greeting.kind == SYSTEMD:
             aliases = Aliases((*self._configuration.aliases, *mappings.aliases()))
-            session = SystemdSession(settings, known, self._link, mappings, aliases, tell, self._loop, self._glib, self._log, settled)
+            of_systemd = SystemdSession(settings, known, self._link, mappings, aliases, tell, self._loop, self._glib, self._log, settled)
+            if not self._replay:
+                of_systemd.serve_hooks()
+            session = of_systemd
+        elif greeting.kind in OTHER_INITS:
+            aliases = aliases_on(greeting.kind, (*self._configuration.aliases, *mappings.aliases()))
+            session = InitSession(settings, known, self._link.wanted, mappings, aliases, init_of(greeting.kind), tell, self._loop,
+                                  self._warn, settled)
         else:
             session = ContainerSession(settings, known, self._link.wanted, mappings, tell, self._loop, self._warn, settled)
-        host = described_host(greeting.kind, profile, self._configuration, UnitFiles().exists)
+        host = described_host(greeting.kind, profile, self._configuration)
         return JudgedSession(session, partial(self._judge, host))
 
     def _judge(self, host: Host) -> None:
@@ -128,15 +136,6 @@ def _level_chooser(configuration: HostConfiguration, profile: str) -> Callable[[
     except OSError:
         inittab = ""
     return lambda graphical: boot_level(configuration.runlevel, inittab, profile, graphical)
-
-
-def read_configuration(path: str) -> HostConfiguration:
-    """The daemon warns of what makes no sense in it."""
-    try:
-        with open(path, encoding="utf-8", errors="replace") as file:
-            return parse_configuration(file.read(), path)[0]
-    except OSError:
-        return HostConfiguration(path)
 
 
 def _stamp(path: str) -> Optional[Tuple[int, int, int]]:

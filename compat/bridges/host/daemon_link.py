@@ -125,6 +125,24 @@ class DaemonLink:
         """The host stays up after all. What was told in between was not taken, so everything is told again."""
         self._call(_MANAGER, _HOST, "ShutdownCancelled", "", (), lambda reply: self.connect_again())
 
+    def take_announcement(self, again: bool, taken: Callable[[int, str, str], None]) -> None:
+        """The next announcement of a hooked unit, when there is one: its number, the unit and the state.
+
+        ``again``: also if it was taken before and not told (B232).
+        """
+        connection = self._connection
+
+        def replied(reply: Any) -> None:
+            if connection is self._connection and isinstance(reply, _bindings.MethodReturnMessage) and reply.get_signature() == "uss":
+                number, unit, state = reply.get_args_list()
+                taken(int(number), str(unit), str(state))
+
+        self._call(_MANAGER, _HOST, "TakeAnnouncement", "b", (again,), replied, _FOREVER)
+
+    def announcement_told(self, number: int, objects: Sequence[str]) -> None:
+        """What it means has been told, as facts of these objects."""
+        self._call(_MANAGER, _HOST, "AnnouncementTold", "uas", (number, _texts(objects)), lambda reply: None)
+
     def close(self) -> None:
         """The bridge ends."""
         connection, self._connection = self._connection, None

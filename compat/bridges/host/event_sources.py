@@ -15,7 +15,7 @@ from ...host.profile import RHEL, UBUNTU
 from ...parser.definition import Condition, Match
 from .aliases import Aliases
 from .loaded_jobs import Jobs
-from .master_table import EARLY_JOBS, EVENTS, MILESTONES, NEVER, SYSTEMD, VALUES, Milestone, Row
+from .master_table import EARLY_JOBS, EVENTS, MILESTONES, NEVER, SYSTEMD, VALUES, WITH_SERVICES, Milestone, Row
 from .wanted import JOB_EVENTS, Operand, job_argument, operands, possible
 
 _TOO_EARLY = "too early on this host"
@@ -149,13 +149,13 @@ class EventSources:
         if found is not None:
             return found
         near = _nearest(name, self._names_like(name))
-        what = "job or unit" if self._host.kind == SYSTEMD else "job"
+        what = "job or unit" if self._host.kind in WITH_SERVICES else "job"
         return Source("none", f"there is no {what} {name}" + (f", did you mean {near}?" if near else ""))
 
     def _of_many(self, leaf: Match, argument: Optional[Argument]) -> Source:
         """An operand that is about every job, or about those that a pattern means."""
         what = "any job"
-        if self._host.kind == SYSTEMD:
+        if self._host.kind in WITH_SERVICES:
             what = "any job or unit"
         elif argument is not None and not any(
                 glob_match(argument.value, name) != argument.negated for name in (*self._jobs.names(), *self._milestones)):
@@ -163,7 +163,7 @@ class EventSources:
         return Source(what)
 
     def _of_unit(self, leaf: Match, name: str) -> Optional[Source]:
-        if self._host.kind != SYSTEMD:
+        if self._host.kind not in WITH_SERVICES:
             return None
         aliases = self._host.aliases
         resolution = aliases.resolve(name, self._host.unit_exists)
@@ -172,7 +172,7 @@ class EventSources:
         problem = _mismatch(leaf, _UNIT_STARTS if leaf.event in ("starting", "started") else _UNIT_ENDS)
         if problem is not None:
             return Source("none", problem)
-        return Source("systemd " + resolution.unit, _TOO_EARLY if leaf.event == "starting" and name in EARLY_JOBS else "")
+        return Source(f"{self._host.kind} {resolution.unit}", _TOO_EARLY if leaf.event == "starting" and name in EARLY_JOBS else "")
 
     def _of_milestone(self, leaf: Match, name: str) -> Optional[Source]:
         if name not in self._milestones:
@@ -193,7 +193,7 @@ class EventSources:
     def stands(self, name: str) -> bool:
         """Whether there is a job, a unit or a milestone of this name, so that it has job events."""
         return self._jobs.loaded(name) or name in self._milestones or (
-            self._host.kind == SYSTEMD and self._host.aliases.resolve(name, self._host.unit_exists) is not None)
+            self._host.kind in WITH_SERVICES and self._host.aliases.resolve(name, self._host.unit_exists) is not None)
 
     def _names_like(self, name: str) -> List[str]:
         known = (*self._jobs.names(), *self._milestones, *self._host.aliases.names())

@@ -7,7 +7,7 @@ from __future__ import annotations
 import importlib
 import os
 import sys
-from typing import Dict, List, Sequence
+from typing import Dict, List, Optional, Sequence
 
 from ...host.configuration import HostConfiguration
 from ...host.detection import host_kind
@@ -21,14 +21,16 @@ from .described_host import described_host
 from .event_sources import EventSources, Host
 from .explanation import JobText, explanation
 from .loaded_jobs import LoadedJobs
-from .unit_files import UnitFiles
 
 _PROGRAM = "upstart-host-bridge"
 _SUFFIX = ".conf"
 
 
-def explain_files(paths: Sequence[str], configuration: HostConfiguration) -> int:
-    """Print what there is to say about these files; 1 if one cannot be read, or has a condition that can never be met."""
+def explain_files(paths: Sequence[str], configuration: HostConfiguration, kind: Optional[str] = None) -> int:
+    """Print what there is to say about these files; 1 if one cannot be read, or has a condition that can never be met.
+
+    ``kind`` of the host that they are meant for, whose image may be in the making; None: what this host is.
+    """
     jobs = LoadedJobs()
     texts: List[JobText] = []
     unread = False
@@ -48,8 +50,8 @@ def explain_files(paths: Sequence[str], configuration: HostConfiguration) -> int
             jobs.define(name, emitted_events(definition))
             texts.append(JobText(name, definition.start_on, definition.stop_on))
     profile = configuration.profile or detect_profile(frozenset(jobs.names()))
-    kind = host_kind(False, os.environ)
-    return max(int(unread), _print(texts, described_host(kind, profile, configuration, UnitFiles().exists), jobs))
+    kind = kind or host_kind(False, os.environ)
+    return max(int(unread), _print(texts, described_host(kind, profile, configuration), jobs))
 
 
 def explain_loaded(configuration: HostConfiguration, address: str = ADDRESS) -> int:
@@ -59,7 +61,7 @@ def explain_loaded(configuration: HostConfiguration, address: str = ADDRESS) -> 
 
     def begin(greeting: Greeting) -> _Over:
         nonlocal status
-        host = described_host(greeting.kind, greeting.profile, configuration, UnitFiles().exists)
+        host = described_host(greeting.kind, greeting.profile, configuration)
         status = _print(list(link.texts.values()), host, link.jobs)
         loop.quit()
         return _Over()

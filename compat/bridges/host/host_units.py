@@ -18,6 +18,8 @@ class BootTargets:
     def __init__(self, changed: Callable[[], None]) -> None:
         self._changed = changed
         self._units: Dict[str, UnitState] = {}
+        #: whether all of them have been looked at: what was not is not there
+        self.known = False
 
     def seen_with(self, state: str) -> Seen:
         """What there is, with SystemState."""
@@ -37,6 +39,7 @@ class BootTargets:
             # default.target and the like are other names of these.
             for name in {unit.unit, *unit.names} & set(UNITS):
                 self._units[name] = UnitState(unit.loaded, unit.active in _UP, unit.job and unit.active not in _UP)
+        self.known = self.known or complete
         self._changed()
 
     def removed(self, unit: str) -> None:

@@ -7,14 +7,18 @@ from __future__ import annotations
 
 from typing import Dict, FrozenSet, NamedTuple, Optional, Tuple
 
+from ...host import detection
 from ...host.profile import PROFILES, RHEL, UBUNTU
 
 #: Kinds of hosts (B194, B257, B266); a daemon of a user's session, and one of the system that is not in host mode.
 #: Those two are served by no host bridge.
-SYSTEMD, CONTAINER, BARE, SESSION, PLAIN = "systemd", "container", "none", "session", "plain"
+SYSTEMD, CONTAINER, BARE, SESSION, PLAIN = detection.SYSTEMD, detection.CONTAINER, detection.NONE, "session", "plain"
+#: Whose services stand for jobs.
+WITH_SERVICES = (SYSTEMD, detection.OPENRC, detection.RUNIT)
+_HOSTS = (SYSTEMD, *detection.OTHER_INITS)
 
-_BOOTED = (SYSTEMD, CONTAINER, BARE)
-_WATCHED = (SYSTEMD, CONTAINER)
+_BOOTED = (*_HOSTS, CONTAINER, BARE)
+_WATCHED = (*_HOSTS, CONTAINER)
 #: Whose values are all known: of these an operand must match one, or it can never be true.
 VALUES: Dict[str, Tuple[str, ...]] = {
     "RUNLEVEL": ("0", "1", "2", "3", "4", "5", "6", "S"),
@@ -55,7 +59,7 @@ EVENTS: Tuple[Row, ...] = (
     Row("all-swaps", _BOOTED, "boot"),
     Row("container", _WATCHED, "boot", ("CONTAINER",)),
     # In a container one is always found (B257, B258).
-    Row("not-container", (SYSTEMD,), "boot"),
+    Row("not-container", _HOSTS, "boot"),
     Row("net-device-up", _WATCHED, "netlink", _LINK),
     Row("net-device-down", _WATCHED, "netlink", _LINK),
     Row("net-device-added", (CONTAINER,), "netlink", None),
@@ -74,10 +78,10 @@ EVENTS: Tuple[Row, ...] = (
     Row("login-session-start", (SYSTEMD,), "systemd display-manager.service", ("DISPLAY_MANAGER",)),
     Row("desktop-session-start", (SYSTEMD,), "logind", ("DISPLAY_MANAGER", "USER")),
     Row("desktop-shutdown", _BOOTED, "shutdown"),
-    Row("*-device-added", (SYSTEMD,), "udev", None),
-    Row("*-device-changed", (SYSTEMD,), "udev", None),
-    Row("*-device-removed", (SYSTEMD,), "udev", None),
-    Row("*-device-*", (SYSTEMD,), "udev", None),
+    Row("*-device-added", _HOSTS, "udev", None),
+    Row("*-device-changed", _HOSTS, "udev", None),
+    Row("*-device-removed", _HOSTS, "udev", None),
+    Row("*-device-*", _HOSTS, "udev", None),
     Row("socket", (*_BOOTED, PLAIN), "bridge", None, "upstart-socket-bridge"),
     Row("file", (*_BOOTED, SESSION, PLAIN), "bridge", None, "upstart-file-bridge"),
     Row("dbus", (*_BOOTED, SESSION, PLAIN), "bridge", None, "upstart-dbus-bridge"),

@@ -133,6 +133,27 @@ class NativeUnits:
             facts += self._forget()
         return facts
 
+    def announced(self, seen: UnitSeen, state: str) -> List[Fact]:
+        """A hooked unit, as it is now, is about to be STARTING or STOPPING, and waits until the jobs are done with that (B232).
+
+        A start has no invocation yet: ``starting`` without one is what was announced and has not begun.
+        """
+        told = self._told.get(seen.unit)
+        if told is None or not seen.job:
+            return []
+        if state == STARTING and _is_over(seen):
+            now = Phase(STARTING)
+        elif state == STOPPING and not _is_over(seen) and told.state in (STARTING, UP):
+            now = Phase(STOPPING, told.invocation)
+        else:
+            return []
+        self._batch = {seen.unit: seen}
+        facts = self._go_on(seen, told, now)
+        self._batch = {}
+        # Without the invocation of the run before, too.
+        self._told[seen.unit] = now
+        return facts
+
     def removed(self, unit: str) -> List[Fact]:
         """The manager has unloaded a unit that is not needed: it is not running, whatever was heard last."""
         if unit not in self._told:
@@ -233,6 +254,10 @@ class NativeUnits:
         if silent:
             self._told[unit] = now
             return [Fact(_KEY + unit, str(now))]
+        return self._go_on(seen, told, now)
+
+    def _go_on(self, seen: UnitSeen, told: Phase, now: Phase) -> List[Fact]:
+        unit = seen.unit
         facts = self._take_over(unit) if now.state != DOWN and told.state == DOWN else []
         names = self._names_of(seen)
         previous = told
@@ -256,7 +281,8 @@ class NativeUnits:
 
     def _seen_phase(self, seen: UnitSeen, told: Phase) -> Phase:
         if seen.active in _UP_STATES:
-            return Phase(UP, seen.invocation)
+            announced = seen.job and told == Phase(STOPPING, seen.invocation)
+            return told if announced else Phase(UP, seen.invocation)
         if seen.active == "deactivating":
             return Phase(STOPPING, seen.invocation)
         if seen.active == "activating":
@@ -264,6 +290,8 @@ class NativeUnits:
                 return Phase(STARTING, seen.invocation)
             # It has ended, and is only waiting for its next start.
             return told if told.state == DOWN else Phase(STOPPING, told.invocation)
+        if seen.job and told == Phase(STARTING):
+            return told
         if seen.job:
             # A restart is under way: no ``stopped`` (E27). Or it is about to start, and has its invocation already.
             return told if told.state == DOWN else Phase(STOPPING, told.invocation)
@@ -298,6 +326,11 @@ class NativeUnits:
         # That it was started is remembered by who will have to say that it stops (B219).
         stopping = event("stopping", f"JOB={name.job}", f"INSTANCE={name.instance}", "RESULT=ok", f"HOST_UNIT={unit}")
         return told.name == "started" and self._wanted.could_match("stopping", stopping.env)
+
+
+def object_of(unit: str) -> str:
+    """The object of a unit in the daemon's table."""
+    return _KEY + unit
 
 
 def _is_over(seen: UnitSeen) -> bool:

@@ -112,6 +112,12 @@ class Network:
         """When ``expire`` has something to say, on the clock of ``update``; None: not at all."""
         return min(self._down_at.values(), default=None) if self._complete else None
 
+    def is_up(self) -> bool:
+        """Whether there is an interface beside lo that is switched on and has a carrier, and each such one has an address (B244)."""
+        connected = [link for link in self._links.values()
+                     if link.flags & IFF_UP and link.flags & IFF_RUNNING and not link.flags & IFF_LOOPBACK]
+        return self._complete and bool(connected) and all(self._usable(link, INET) or self._usable(link, INET6) for link in connected)
+
     # -- what happens ------------------------------------------------------------------------------------------
 
     def begin(self) -> None:

@@ -24,9 +24,13 @@ _UDEV = "/run/udev/control"
 
 
 class HostSources:
-    """``known`` is the daemon's table at the beginning of the session; ``booting``: the first pass of a boot."""
+    """``known`` is the daemon's table at the beginning of the session; ``booting``: the first pass of a boot.
 
-    def __init__(self, wanted: Wanted, known: Known, booting: bool, loop: MainLoop, tell: Tell, log: Callable[[str], None]) -> None:
+    ``network_heard`` is called when the kernel has told something of links or addresses.
+    """
+
+    def __init__(self, wanted: Wanted, known: Known, booting: bool, loop: MainLoop, tell: Tell, log: Callable[[str], None],
+                 network_heard: Callable[[], None] = lambda: None) -> None:
         self._wanted = wanted
         self._known = known
         self._booting = booting
@@ -37,6 +41,9 @@ class HostSources:
         self._mounts: Optional[Mounts] = None
         self._mount_source: Optional[MountSource] = None
         self._network: Optional[NetworkSource] = None
+        self._network_model: Optional[Network] = None
+        self._network_heard = network_heard
+        self._network_needed = False
         self._devices: Optional[DeviceSource] = None
 
     @property
@@ -54,13 +61,24 @@ class HostSources:
             except OSError as error:
                 self._log(f"Mounts cannot be watched: {error.strerror}")
 
+    def need_network(self, needed: bool) -> None:
+        """Watch it also if no condition asks for more than whether it is up; or do not any more."""
+        self._network_needed = needed
+        if not self._network_asked_for():
+            self._close_network()
+
+    def network_is_up(self) -> bool:
+        """As far as it is watched (B244)."""
+        return self._network_model is not None and self._network_model.is_up()
+
     def open_network(self, told: Callable[[], None] = lambda: None) -> None:
         """Watch links and addresses if somebody wants to know; ``told`` is called when those that are there have been told."""
-        if self._network is None and Network.asked_for(self._wanted, self._udev):
+        if self._network is None and self._network_asked_for():
             network = Network(self._wanted, self._known, self._booting, self._udev, device_path)
             try:
                 self._network = NetworkSource(network, self._loop, self._tell, told)
-                self._loop.add_reader(self._network.fileno(), self._network.dispatch)
+                self._network_model = network
+                self._loop.add_reader(self._network.fileno(), self._hear_network)
                 return
             except OSError as error:
                 self._log(f"The network cannot be watched: {error.strerror}")
@@ -103,7 +121,7 @@ class HostSources:
             self.open_mounts()
         if self._network is not None:
             self._network.reconsider()
-            if not Network.asked_for(self._wanted, self._udev):
+            if not self._network_asked_for():
                 self._close_network()
         else:
             self.open_network()
@@ -122,6 +140,14 @@ class HostSources:
         self._close_network()
         self._close_devices()
 
+    def _hear_network(self) -> None:
+        if self._network is not None:
+            self._network.dispatch()
+            self._network_heard()
+
+    def _network_asked_for(self) -> bool:
+        return self._network_needed or Network.asked_for(self._wanted, self._udev)
+
     def _devices_asked_for(self) -> bool:
         return Devices.asked_for(self._wanted, self._udev) or (self._udev and Network.asked_for(self._wanted, self._udev))
 
@@ -139,4 +165,4 @@ class HostSources:
         if self._network is not None:
             self._loop.remove_reader(self._network.fileno())
             self._network.close()
-            self._network = None
+            self._network = self._network_model = None

@@ -113,6 +113,8 @@ class Systemd:
         self._awaited = 0
         self._round = 0
         self._complete = False
+        #: who waits for a complete round
+        self._when_complete: List[Callable[[], None]] = []
 
     # -- what may be asked of it -----------------------------------------------------------------------------------
 
@@ -143,6 +145,27 @@ class Systemd:
         """Ask for a property of the manager, as ``call``."""
         if self._ready:
             self._ask(PATH, PROPERTIES_INTERFACE, "Get", "ss", (MANAGER, property), replied)
+
+    def when_current(self, done: Callable[[], None]) -> None:
+        """Call back when the watchers were told all that the manager has had to say by now; after a round, if one is under way."""
+        self._when_complete.append(done)
+
+        def answered(reply: Any) -> None:
+            # Else it is for the round that has begun meanwhile.
+            if self._complete and done in self._when_complete:
+                self._when_complete.remove(done)
+                done()
+
+        if self._complete:
+            # Signals come in order with replies.
+            self.get("Version", answered)
+
+    def unit(self, name: str) -> Optional[UnitSeen]:
+        """A unit that is watched, by its first name, as it was told last."""
+        for path, properties in self._properties.items():
+            if properties.get("Id") == name and self._is_known(path):
+                return unit_seen(properties)
+        return None
 
     def close(self) -> None:
         """Leave the manager for good."""
@@ -311,6 +334,9 @@ class Systemd:
             its = [unit for unit in units if _is_of(watcher, unit)]
             if its or complete:
                 watcher.seen(its, complete, False)
+        waiting, self._when_complete = self._when_complete, []
+        for done in waiting:
+            done()
 
     def _list(self) -> None:
         """Ask what is loaded, which tells much of it in one reply; then for what is needed and not loaded."""

@@ -21,6 +21,7 @@ from .native_units import NativeUnits, UnitSeen
 from .runlevels import Runlevels
 from .sources import HostSources
 from .systemd import Systemd
+from .unit_hooks import UnitHooks
 from .wanted import Wanted
 
 _DESKTOP_SESSION = "desktop-session-start"
@@ -39,6 +40,12 @@ class Daemon(Protocol):
         """See daemon_link."""
 
     def cancel_way_down(self) -> None:
+        """See daemon_link."""
+
+    def take_announcement(self, again: bool, taken: Callable[[int, str, str], None]) -> None:
+        """See daemon_link."""
+
+    def announcement_told(self, number: int, objects: Sequence[str]) -> None:
         """See daemon_link."""
 
 
@@ -81,6 +88,10 @@ class SystemdSession:
         self._systemd.signal = self._manager_said
         self._systemd.start()
         self._consider_logind()
+
+    def serve_hooks(self) -> None:
+        """Tell also what hooked units announce (B232)."""
+        UnitHooks(self._daemon, self._systemd, self._native, lambda: self._sources.mounts, self._tell).begin()
 
     # -- daemon_link.Session -----------------------------------------------------------------------------------------
 
@@ -137,7 +148,8 @@ class SystemdSession:
 
     def _ask_state(self) -> None:
         """SystemState has no signal of its own; it is asked for when something else has changed."""
-        self._systemd.get("SystemState", self._got_state)
+        if self._targets.known:
+            self._systemd.get("SystemState", self._got_state)
 
     def _got_state(self, reply: Any) -> None:
         if reply.get_signature() != "v":

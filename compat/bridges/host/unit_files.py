@@ -8,7 +8,7 @@ import os
 from typing import Sequence, Tuple
 
 #: Where systemd looks, the first that has a file wins. Generators make units of init scripts and of fstab.
-_DIRECTORIES: Tuple[str, ...] = (
+DIRECTORIES: Tuple[str, ...] = (
     "etc/systemd/system.control", "run/systemd/system.control", "run/systemd/transient", "run/systemd/generator.early",
     "etc/systemd/system", "run/systemd/system", "run/systemd/generator", "usr/local/lib/systemd/system", "usr/lib/systemd/system",
     "lib/systemd/system", "run/systemd/generator.late")
@@ -17,7 +17,7 @@ _DIRECTORIES: Tuple[str, ...] = (
 class UnitFiles:
     """The unit files below ``root``."""
 
-    def __init__(self, root: str = "/", directories: Sequence[str] = _DIRECTORIES) -> None:
+    def __init__(self, root: str = "/", directories: Sequence[str] = DIRECTORIES) -> None:
         self._paths = [os.path.join(root, each) for each in directories]
 
     def exists(self, unit: str) -> bool:

@@ -53,6 +53,28 @@ def test_b199_files_that_cannot_be_read(tmp_path: Path, capsys: pytest.CaptureFi
 
 
 @pytest.mark.usefixtures("on_bare_host")
+@pytest.mark.parametrize(("kind", "status", "source"), [
+    ("systemd", 0, "systemd display-manager.service"), ("container", 1, "none"), ("none", 1, "none")])
+def test_b278_files_for_another_host(tmp_path: Path, capsys: pytest.CaptureFixture[str], kind: str, status: int, source: str) -> None:
+    (path,) = write(tmp_path, web="start on login-session-start\n")
+    assert main(["--explain", f"--host={kind}", path]) == status
+    assert capsys.readouterr().out == f"web: start on login-session-start: {source}\n"
+
+
+@pytest.mark.parametrize("words", [["--explain", "--host=vms", "x"], ["--host=systemd"], ["--explain", "--host=systemd"]])
+def test_b278_a_kind_of_host_is_for_files(capsys: pytest.CaptureFixture[str], words: "list[str]") -> None:
+    assert main(words) == 1
+    assert "--host" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("on_bare_host")
+@pytest.mark.parametrize("event", ["socket", "file", "dbus"])
+def test_b278_events_of_bridges_that_are_not_there_have_no_source(tmp_path: Path, capsys: pytest.CaptureFixture[str], event: str) -> None:
+    assert explain_files(write(tmp_path, web=f"start on {event} A=b\n"), HostConfiguration()) == 1
+    assert capsys.readouterr().out == f"web: start on {event} A=b: none (upstart-{event}-bridge is not installed)\n"
+
+
+@pytest.mark.usefixtures("on_bare_host")
 def test_b270_mappings_are_sources(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     configuration, _ = parse_configuration("on boot filesystem emit disk-ready\n")
     assert explain_files(write(tmp_path, web="start on disk-ready\n"), configuration) == 0

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from typing import Any, Callable, FrozenSet, List, Sequence
 
 import pytest
@@ -85,6 +86,52 @@ class Watching:
         self.systemd.close()
         self.fake.close()
         shutil.rmtree(self.directory)
+
+
+@in_a_process
+def test_b277_two_hundred_units_in_a_second() -> None:
+    names = [f"unit{number}.service" for number in range(200)]
+    watching = Watching(*names)
+    for number, name in enumerate(names):
+        watching.fake.define(name, ActiveState="active", InvocationID=bytes((number + 1,)), ActiveEnterTimestampMonotonic=number)
+    # The processor's time, which is that of the manager too here: others on this machine do not count.
+    before = time.process_time()
+    watching.start()
+    assert time.process_time() - before < 1.0
+    assert watching.told[0].count("=active") == 200
+    watching.close()
+
+
+@in_a_process
+def test_b232_current_when_all_that_was_said_has_been_told() -> None:
+    watching = Watching(SSH)
+    watching.fake.define(SSH)
+    events: List[str] = []
+    # Before there is a connection, and while the first round goes on.
+    watching.systemd.when_current(lambda: events.append(f"first {watching.told}"))
+    watching.start()
+    assert events == [f"first ['all: {SSH}=inactive']"]
+    watching.fake.change(SSH, Job=9)
+    watching.systemd.when_current(lambda: events.append(f"second {watching.systemd.unit(SSH)}"))
+    watching.until(lambda: len(events) == 2)
+    assert "job=True" in events[1] and watching.systemd.unit("other.service") is None
+    # It reloads before it can answer.
+    watching.fake.manager("Reloading", "b", True)
+    watching.systemd.when_current(lambda: events.append("third"))
+    watching.after_all()
+    assert len(events) == 2
+    watching.fake.manager("Reloading", "b", False)
+    watching.until(lambda: len(events) == 3)
+    # It goes away before it can answer.
+    watching.fake.held = []
+    watching.systemd.when_current(lambda: events.append("fourth"))
+    watching.until(lambda: watching.fake.held)
+    watching.fake.held = None
+    watching.fake.hang_up()
+    watching.until(lambda: len(events) == 4)
+    watching.after_all()
+    assert events[2:] == ["third", "fourth"]
+    watching.close()
 
 
 @in_a_process

@@ -156,3 +156,11 @@ def test_b196_nothing_that_the_engine_could_match_is_missed(
     if any(matches(each.leaf, event, {"V": value} if each.stanza == "stop on" else {}) for each in alive):
         assert found.could_match(name, env)
     assert found.event_names() == {each.leaf.event for each in alive if possible(each) is not None}
+
+
+def test_b275_more_variables_do_not_disturb_conditions_of_old() -> None:
+    found = wanted("start on started network", "stop on stopping rsyslog", "start on started JOB=network")
+    env = ("JOB=network", "INSTANCE=", "HOST_UNIT=networking.service")
+    assert found.could_match("started", env) and not found.could_match("stopped", env)
+    assert found.could_match("stopping", ("JOB=rsyslog", "INSTANCE=", "RESULT=failed", "PROCESS=main", "EXIT_STATUS=3", "HOST_UNIT=x"))
+    assert not wanted("start on started network eth0").could_match("started", env)
