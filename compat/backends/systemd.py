@@ -240,8 +240,11 @@ class SystemdBackend:
     # -- what can be asked ----------------------------------------------------------------------------------------------
 
     def placement(self, spawn: int) -> Placement:
-        """Where a process is, and why (X261)."""
-        return self._placements.get(spawn, Placement(NATIVE, "not known"))
+        """Where a process is, and why (protocol.Backend.placement)."""
+        place = self._placements.get(spawn, Placement(NATIVE, "not known"))
+        if place.kind == NATIVE:
+            return place
+        return place._replace(unit=self._services.unit(spawn) or self._scopes.unit(spawn))
 
     # -- the rest of protocol.Backend ------------------------------------------------------------------------------------
 

@@ -47,7 +47,8 @@ def play(directory: pathlib.Path, *tasks: dict[str, Any], hide_systemd: bool = F
     if hide_systemd:
         command = ["unshare", "--mount", "sh", "-c", _HIDE_SYSTEMD + '"$@"', "sh", *command]
     environment = {
-        "PATH": f"{_BINARIES}:{os.environ['PATH']}", "HOME": str(directory), "LC_ALL": "C.UTF-8", "PYTHONPATH": os.environ.get("PYTHONPATH", ""),
+        "PATH": f"{_BINARIES}:{os.environ['PATH']}", "HOME": str(directory), "LC_ALL": "C.UTF-8",
+        "PYTHONPATH": os.environ.get("PYTHONPATH", ""),
         "ANSIBLE_NOCOWS": "1", "ANSIBLE_RETRY_FILES_ENABLED": "0", "ANSIBLE_LOCAL_TEMP": str(directory / "tmp")}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, stdin=subprocess.DEVNULL)
     assert done.returncode == 0, done.stdout + done.stderr
