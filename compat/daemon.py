@@ -460,6 +460,10 @@ class Daemon:
         """X261."""
         return self._backend.placement(spawn)
 
+    def unit(self, spawn: int) -> str:
+        """X251."""
+        return self._backend.unit(spawn)
+
     def event_source(self, job: str, stanza: str, operand: Match) -> str:
         """B199."""
         host = self._host.described() if self._host is not None else Host(SESSION if self.user_mode else PLAIN)

@@ -244,6 +244,10 @@ class NativeBackend:
         """Never in a unit (protocol.Backend.placement)."""
         return Placement(NATIVE, "the daemon itself runs the processes")
 
+    def unit(self, spawn: int) -> str:
+        """Always "" (protocol.Backend.unit)."""
+        return ""
+
     def strays(self) -> List[Stray]:
         """None: nothing but the record tells them from other processes (protocol.Backend.strays)."""
         return []

@@ -14,11 +14,10 @@ SERVICE, SCOPE, NATIVE = "service", "scope", "native"
 
 
 class Placement(NamedTuple):
-    """``kind`` is SERVICE, SCOPE or NATIVE; ``reason`` says why, for people. ``unit``: its name, "" where there is none (yet)."""
+    """``kind`` is SERVICE, SCOPE or NATIVE; ``reason`` says why, for people."""
 
     kind: str
     reason: str
-    unit: str = ""
 
 
 def placement(definition: JobDefinition, process: int, console: str, fds: Tuple[int, ...], debug_stanza: bool) -> Placement:

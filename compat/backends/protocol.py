@@ -78,6 +78,9 @@ class Backend(Protocol):
     def placement(self, spawn: int) -> Placement:
         """Where a process is, and why (X261)."""
 
+    def unit(self, spawn: int) -> str:
+        """The name of the unit that it is in, "" where there is none, or none yet (X251)."""
+
     def strays(self) -> List[Stray]:
         """What a daemon before this one started and the engine does not know, because its record was lost.
 

@@ -183,6 +183,10 @@ class SimulatedBackend:
         """Never in a unit (protocol.Backend.placement)."""
         return Placement(NATIVE, "simulated")
 
+    def unit(self, spawn: int) -> str:
+        """Always "" (protocol.Backend.unit)."""
+        return ""
+
     def strays(self) -> List[Stray]:
         """None (protocol.Backend.strays)."""
         return []

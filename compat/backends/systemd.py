@@ -241,10 +241,11 @@ class SystemdBackend:
 
     def placement(self, spawn: int) -> Placement:
         """Where a process is, and why (protocol.Backend.placement)."""
-        place = self._placements.get(spawn, Placement(NATIVE, "not known"))
-        if place.kind == NATIVE:
-            return place
-        return place._replace(unit=self._services.unit(spawn) or self._scopes.unit(spawn))
+        return self._placements.get(spawn, Placement(NATIVE, "not known"))
+
+    def unit(self, spawn: int) -> str:
+        """The unit that it is in (protocol.Backend.unit)."""
+        return "" if self.placement(spawn).kind == NATIVE else self._services.unit(spawn) or self._scopes.unit(spawn)
 
     # -- the rest of protocol.Backend ------------------------------------------------------------------------------------
 

@@ -4,19 +4,19 @@ It has one property and changes nothing; everybody may read it.
 """
 from __future__ import annotations
 
-from typing import Callable, List, Tuple
+from typing import List, Tuple
 
-from ..backends.placement import Placement
 from ..engine.view import InstanceView, JobView
 from .interfaces import Interface, Property
+from .services import DaemonServices
 from .wire import PLACEMENT_INTERFACE
 
 
 class InstancePlacement:
-    """Serves the property; its target is (JobView, InstanceView). ``placement(spawn)`` says where a process is."""
+    """Serves the property; its target is (JobView, InstanceView)."""
 
-    def __init__(self, placement: Callable[[int], Placement]) -> None:
-        self._placement = placement
+    def __init__(self, services: DaemonServices) -> None:
+        self._services = services
 
     def interface(self) -> Interface:
         """For each live process its name, ``service``, ``scope`` or ``native``, the unit or "", and the reason (X261)."""
@@ -25,6 +25,6 @@ class InstancePlacement:
     def _placements(self, target: Tuple[JobView, InstanceView]) -> List[Tuple[str, str, str, str]]:
         found = []
         for process, spawn in target[1].live_spawns():
-            place = self._placement(spawn)
-            found.append((process, place.kind, place.unit, place.reason))
+            place = self._services.placement(spawn)
+            found.append((process, place.kind, self._services.unit(spawn), place.reason))
         return found

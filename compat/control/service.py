@@ -78,7 +78,7 @@ class Control:
         self._job_kind = kind(JobObject(engine, feed, self._pending, self._permissions).interface(),
                               JobConditions(engine, services.event_source).interface())
         self._instance_kind = kind(InstanceObject(feed, self._pending, self._permissions).interface(),
-                                   InstancePlacement(services.placement).interface())
+                                   InstancePlacement(services).interface())
 
     # -- what the daemon calls ---------------------------------------------------------------------------
 

@@ -57,6 +57,9 @@ class DaemonServices(Protocol):
     def placement(self, spawn: int) -> Placement:
         """Where a process is, and why (X261)."""
 
+    def unit(self, spawn: int) -> str:
+        """The name of the unit that it is in, "" for none."""
+
     def event_source(self, job: str, stanza: str, operand: Match) -> str:
         """Who emits what an operand of the job's ``start on`` or ``stop on`` waits for, in words (B199)."""
 

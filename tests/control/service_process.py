@@ -75,7 +75,10 @@ class FakeServices:
         self.calls.append("re-execute")
 
     def placement(self, spawn: int) -> Placement:
-        return Placement("scope", f"reason of {spawn}", f"unit-{spawn}.scope")
+        return Placement("scope", f"reason of {spawn}")
+
+    def unit(self, spawn: int) -> str:
+        return f"unit-{spawn}.scope"
 
     def event_source(self, job: str, stanza: str, operand: Match) -> str:
         return f"source of {operand.event}"
