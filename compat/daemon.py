@@ -23,6 +23,7 @@ from .backends.apparmor import usable as apparmor_usable
 from .backends.choice import NoBackend, choose
 from .backends.descriptor_store import DescriptorStore
 from .backends.native import LAUNCHER
+from .backends.placement import Placement
 from .backends.protocol import ProcessDefaults
 from .backends.systemd import SystemdBackend
 from .backends.utmp import process_ended as mark_dead_in_utmp
@@ -454,6 +455,14 @@ class Daemon:
         """C52."""
         self._notifier.stopping()
         self._supervisor.feed(Quiesce("logout"))
+
+    def placement(self, spawn: int) -> Placement:
+        """X261."""
+        return self._backend.placement(spawn)
+
+    def unit(self, spawn: int) -> str:
+        """X251."""
+        return self._backend.unit(spawn)
 
     def event_source(self, job: str, stanza: str, operand: Match) -> str:
         """B199."""

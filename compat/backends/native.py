@@ -34,6 +34,7 @@ from .descriptor_store import DescriptorStore
 from .exit_trace import ExitTrace
 from .identity import Identity, is_child
 from .launch_server import LaunchServer
+from .placement import NATIVE, Placement
 from .protocol import Feed, Later, Log, ProcessDefaults, Stray
 from .tracee import TraceeTable
 
@@ -241,6 +242,14 @@ class NativeBackend:
         self._processes.pop(process.spawn, None)
         if self._by_pid.get(process.pid) is process:
             del self._by_pid[process.pid]
+
+    def placement(self, spawn: int) -> Placement:
+        """Never in a unit (protocol.Backend.placement)."""
+        return Placement(NATIVE, "the daemon itself runs the processes")
+
+    def unit(self, spawn: int) -> str:
+        """Always "" (protocol.Backend.unit)."""
+        return ""
 
     def strays(self) -> List[Stray]:
         """None: nothing but the record tells them from other processes (protocol.Backend.strays)."""

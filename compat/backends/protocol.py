@@ -11,6 +11,7 @@ from typing import Any, Callable, Dict, List, NamedTuple, Optional, Protocol, Se
 
 from ..engine.actions import AdoptProcess, DetachTrace, SignalProcess, SpawnProcess
 from ..engine.inputs import ProcessSpawned  # noqa: F401  (named by the docstrings)
+from .placement import Placement
 
 #: Hands one input to the engine and carries out what it answers, before returning.
 Feed = Callable[[tuple], None]  # type: ignore[type-arg]
@@ -79,6 +80,12 @@ class Backend(Protocol):
         on, and whenever something of the instance is recorded: it should cost next to nothing. It holds
         what tells a process from a later one with the same pid (start time, invocation id).
         """
+
+    def placement(self, spawn: int) -> Placement:
+        """Where a process is, and why (X261)."""
+
+    def unit(self, spawn: int) -> str:
+        """The name of the unit that it is in, "" where there is none, or none yet (X251)."""
 
     def strays(self) -> List[Stray]:
         """What a daemon before this one started and the engine does not know, because its record was lost.

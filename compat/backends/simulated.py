@@ -25,6 +25,7 @@ from ..engine.inputs import (
     SignalNotSent,
 )
 from ..parser.definition import PROCESS_NAMES
+from .placement import NATIVE, Placement
 from .protocol import Feed, Stray
 
 _SIGKILL, _SIGCONT, _SIGSTOP = 9, 18, 19
@@ -180,6 +181,14 @@ class SimulatedBackend:
         """Its pid."""
         process = self.processes.get(spawn)
         return {"pid": process.pid} if process is not None else None
+
+    def placement(self, spawn: int) -> Placement:
+        """Never in a unit (protocol.Backend.placement)."""
+        return Placement(NATIVE, "simulated")
+
+    def unit(self, spawn: int) -> str:
+        """Always "" (protocol.Backend.unit)."""
+        return ""
 
     def strays(self) -> List[Stray]:
         """None (protocol.Backend.strays)."""

@@ -254,8 +254,12 @@ class SystemdBackend:
     # -- what can be asked ----------------------------------------------------------------------------------------------
 
     def placement(self, spawn: int) -> Placement:
-        """Where a process is, and why (X261)."""
+        """Where a process is, and why (protocol.Backend.placement)."""
         return self._placements.get(spawn, Placement(NATIVE, "not known"))
+
+    def unit(self, spawn: int) -> str:
+        """The unit that it is in (protocol.Backend.unit)."""
+        return "" if self.placement(spawn).kind == NATIVE else self._services.unit(spawn) or self._scopes.unit(spawn)
 
     # -- the rest of protocol.Backend ------------------------------------------------------------------------------------
 

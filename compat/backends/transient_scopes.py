@@ -40,6 +40,7 @@ class TransientScopes:
         self._settling: Dict[str, Leave] = {}
         #: By the path of the unit: what is inside.
         self._inside: Dict[bytes, SpawnProcess] = {}
+        self._units_of: Dict[int, str] = {}
 
     def settle(self, process: Process, request: SpawnProcess, leave: Leave) -> None:
         """Put a scope around a process, and then give it leave."""
@@ -51,6 +52,7 @@ class TransientScopes:
             leave()
             return
         self._inside[self._connection.path(unit)] = request
+        self._units_of[request.spawn] = unit
         self._settling[unit] = leave
         self._later(_PATIENCE, partial(self._settled, unit, leave, "systemd does not answer"))
 
@@ -63,6 +65,8 @@ class TransientScopes:
     def removed(self, unit: str) -> None:
         """systemd has the unit no more."""
         request = self._inside.pop(self._connection.path(unit), None)
+        if request is not None:
+            self._units_of.pop(request.spawn, None)
         leave = self._settling.pop(unit, None)
         if leave is not None:
             if request is not None:
@@ -84,6 +88,10 @@ class TransientScopes:
         self._settling.clear()
         for leave in leaves:
             leave()
+
+    def unit(self, spawn: int) -> str:
+        """The unit that a process is in, "" if it is in none of these."""
+        return self._units_of.get(spawn, "")
 
     def in_use(self) -> Set[str]:
         """Units that are being made."""

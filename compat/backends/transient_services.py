@@ -103,6 +103,11 @@ class TransientServices:
     def __contains__(self, spawn: int) -> bool:
         return spawn in self._services
 
+    def unit(self, spawn: int) -> str:
+        """The unit that a process is in, "" if it is in none of these."""
+        service = self._services.get(spawn)
+        return "" if service is None else service.unit
+
     # -- starting --------------------------------------------------------------------------------------------------
 
     def begin(self, request: SpawnProcess) -> None:

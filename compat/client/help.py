@@ -36,6 +36,9 @@ _GROUPS = (
          _ABOUT_TARGET + "\n\nPrints the goal and the state of the instance, and its processes. A job of which nothing runs is "
          "\"stop/waiting\", and no error."),
         ("list", "", "List known jobs.", "Prints the status of every instance, and of every job that has none."),
+        ("show-backend", "[JOB]", "Show who runs the processes of jobs.",
+         "Prints for each process of JOB, or of all jobs, whether it is a service of systemd, is in a scope of systemd, or is run by the "
+         "daemon itself (native), the unit, and why. Only for daemons of this project."),
         ("explain", "JOB", "Explain why job starts and stops.",
          "Prints the conditions of the job's file part by part: what is met, what is waited for, who would emit it on this host, and "
          "when it was last seen. Only for daemons of this project."),

@@ -29,6 +29,7 @@ COMMANDS = {
     "check-config": ("check_config", "check_config"),
     "usage": ("job_commands", "usage"),
     "explain": ("explain", "explain"),
+    "show-backend": ("show_backend", "show_backend"),
     "notify-cgroup-manager-address": ("daemon_commands", "notify_cgroup_manager_address"),
     "notify-dbus-address": ("daemon_commands", "notify_dbus_address"),
     "notify-disk-writeable": ("daemon_commands", "notify_disk_writeable"),

@@ -19,6 +19,7 @@ from .bus import NOTIFIED, SESSION, SYSTEM, Bus, session_bus_address, system_bus
 from .calls import Call, Caller, PendingCalls
 from .host_object import HostObject
 from .instance_object import InstanceObject
+from .instance_placement import InstancePlacement
 from .interfaces import Interface, InvalidArguments, Method, ObjectKind, UnknownMember, bare_introspection
 from .job_conditions import JobConditions
 from .job_object import JobObject
@@ -77,7 +78,8 @@ class Control:
         self._manager_kind = kind(manager.interface(), *further)
         self._job_kind = kind(JobObject(engine, feed, self._pending, self._permissions).interface(),
                               JobConditions(engine, services.event_source).interface())
-        self._instance_kind = kind(InstanceObject(feed, self._pending, self._permissions).interface())
+        self._instance_kind = kind(InstanceObject(feed, self._pending, self._permissions).interface(),
+                                   InstancePlacement(services).interface())
 
     # -- what the daemon calls ---------------------------------------------------------------------------
 

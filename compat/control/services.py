@@ -3,6 +3,7 @@ from __future__ import annotations
 
 from typing import Callable, Mapping, Protocol, Sequence
 
+from ..backends.placement import Placement
 from ..bridges.host.fact import Fact
 from ..host.hooks import Announcement
 from ..parser.definition import Match
@@ -53,6 +54,12 @@ class DaemonServices(Protocol):
 
         Raises Refused where that is not possible at the moment (D247).
         """
+
+    def placement(self, spawn: int) -> Placement:
+        """Where a process is, and why (X261)."""
+
+    def unit(self, spawn: int) -> str:
+        """The name of the unit that it is in, "" for none."""
 
     def event_source(self, job: str, stanza: str, operand: Match) -> str:
         """Who emits what an operand of the job's ``start on`` or ``stop on`` waits for, in words (B199)."""

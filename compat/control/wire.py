@@ -61,6 +61,7 @@ UPSTART_NAME = "com.ubuntu.Upstart"
 #: Ours (chapter 6).
 HOST_INTERFACE = "org.upstartcompat.Host1"
 EXPLANATION_INTERFACE = "org.upstartcompat.Job1"
+PLACEMENT_INTERFACE = "org.upstartcompat.Instance1"
 #: Of the calls by which relays hand on calls that waited over a re-exec (kept_clients.py).
 KEPT_CALL = "Kept"
 _FREEDESKTOP_ERROR = "org.freedesktop.DBus.Error."

@@ -108,6 +108,10 @@ class Instance:
         """(name, pid) of every process that exists, in slot order (C72)."""
         return [(name, process.pid) for name, process in zip(PROCESS_NAMES, self.processes) if process and process.pid]
 
+    def live_spawns(self) -> List[Tuple[str, int]]:
+        """The same processes with their spawn numbers."""
+        return [(name, process.spawn) for name, process in zip(PROCESS_NAMES, self.processes) if process and process.pid]
+
 
 class JobClass:
     """A registered job definition and its instances (E1).

@@ -38,6 +38,9 @@ class InstanceView(Protocol):
     def live_processes(self) -> List[Tuple[str, int]]:
         """(process name, pid) of each live process, in slot order (C72)."""
 
+    def live_spawns(self) -> List[Tuple[str, int]]:
+        """The same processes with their spawn numbers (actions.SpawnProcess)."""
+
 
 class JobView(Protocol):
     """One registered job class."""

@@ -27,7 +27,8 @@ def service(text: str = "") -> Dict[bytes, Any]:
 
 def test_x254_what_every_service_has() -> None:
     assert service() == {
-        b"Description": b"web", b"Slice": b"upstart.slice", b"DefaultDependencies": False, b"KillMode": b"process", b"TasksMax": UNLIMITED,
+        b"Description": b"web", b"Slice": b"upstart.slice", b"DefaultDependencies": False, b"IgnoreOnIsolate": True,
+        b"KillMode": b"process", b"TasksMax": UNLIMITED,
         b"TimeoutStopUSec": 95000000, b"Type": b"exec",
         b"ExecStartEx": [(b"/lib/launcher", [b"/lib/launcher", b"unit"], [b"no-env-expand", b"privileged"])],
         b"StandardInputFileDescriptor": 7, b"StandardOutput": b"null", b"StandardError": b"null", b"RemainAfterExit": True,
@@ -75,7 +76,8 @@ def test_x254_without_these_the_unit_would_be_wrong() -> None:
 def test_x251_scopes() -> None:
     found = scope_properties(parse_job(b"kill timeout 2\nexec x"), "web", 4711)
     assert {each.name: each.value for each in found} == {
-        b"Description": b"web", b"Slice": b"upstart.slice", b"DefaultDependencies": False, b"KillMode": b"process", b"TasksMax": UNLIMITED,
+        b"Description": b"web", b"Slice": b"upstart.slice", b"DefaultDependencies": False, b"IgnoreOnIsolate": True,
+        b"KillMode": b"process", b"TasksMax": UNLIMITED,
         b"TimeoutStopUSec": 92000000, b"PIDs": [4711], b"SendSIGKILL": False, b"CollectMode": b"inactive-or-failed"}
 
 

@@ -82,7 +82,8 @@ def test_c99_help_lists_every_command_once(run: Run) -> None:
     assert (status, err) == (0, "")
     lines = out.splitlines()
     assert [line.split()[0] for line in lines if re.match("^  [^ ]", line)] == [
-        "start", "stop", "restart", "reload", "status", "list", "explain", "emit", "get-env", "list-env", "reset-env", "set-env",
+        "start", "stop", "restart", "reload", "status", "list", "show-backend", "explain", "emit", "get-env", "list-env", "reset-env",
+        "set-env",
         "unset-env",
         "reload-configuration", "version", "log-priority", "show-config", "check-config", "usage", "notify-cgroup-manager-address",
         "notify-dbus-address", "notify-disk-writeable", "list-sessions", "help"]

@@ -14,6 +14,7 @@ import sys
 import time
 from typing import Any, Dict, List, Optional, Tuple
 
+from compat.backends.placement import Placement
 from compat.engine import actions, inputs
 from compat.parser.definition import JobDefinition, Match
 
@@ -72,6 +73,12 @@ class FakeServices:
 
     def re_execute(self, call: Any) -> None:
         self.calls.append("re-execute")
+
+    def placement(self, spawn: int) -> Placement:
+        return Placement("scope", f"reason of {spawn}")
+
+    def unit(self, spawn: int) -> str:
+        return f"unit-{spawn}.scope"
 
     def event_source(self, job: str, stanza: str, operand: Match) -> str:
         return f"source of {operand.event}"

@@ -260,3 +260,23 @@ def test_no_reload_is_needed(upstart: Upstart, job: Any) -> None:
     upstart.reload_configuration()
     assert shown("sixteen.service", "NeedDaemonReload") == "no"
     assert "asked to read its files again" not in upstart.output
+
+
+# -- who runs what ----------------------------------------------------------------------------------------------------
+
+
+def test_x261_who_runs_a_process_can_be_asked(upstart: Upstart, job: Any) -> None:
+    job("seventeen", "post-start exec sleep 1000\n" + SERVICE)
+    job("eighteen", "console output\n" + SERVICE)
+    upstart.start("seventeen", wait=False)
+    upstart.start("eighteen")
+    post_start = eventually(lambda: upstart.pid_of("seventeen", "post-start"))
+    assert upstart.initctl("show-backend", "seventeen") == (
+        0, "seventeen main: service upstart-seventeen-main.service (main process)\n"
+        "seventeen post-start: scope upstart-seventeen-post\\x2dstart.scope (not the main process)\n", "")
+    assert upstart.initctl("show-backend", "eighteen") == (
+        0, "eighteen main: scope upstart-eighteen-main.scope (console output)\n", "")
+    path = upstart.job("eighteen") + "/_"
+    assert [tuple(map(str, each)) for each in upstart.client.get(path, "org.upstartcompat.Instance1", "placements")] == [
+        ("main", "scope", "upstart-eighteen-main.scope", "console output")]
+    os.kill(post_start, signal.SIGKILL)
