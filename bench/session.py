@@ -37,7 +37,9 @@ def compile_program(directory: pathlib.Path) -> pathlib.Path:
 
 
 class Session:
-    """A session daemon, or one in system mode; use it as a context manager. ``ready_after`` is the time from exec to the first answer, in s.
+    """A session daemon, or one in system mode; use it as a context manager.
+
+    ``ready_after`` is the time from exec to the first answer, in s.
     """
 
     #: What the interpreter is to run; exchange it for a profiler's.

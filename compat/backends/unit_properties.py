@@ -3,8 +3,8 @@
 The program in a service is the launcher, and it does all the set-up of a process as it does for a process of
 ours: environment, directories, identity, limits, streams. So a job behaves the same, down to the texts of
 errors (X40), and what systemd is told of these things is for who looks at the unit with systemd's tools, and
-for what systemd would otherwise do itself. Not told is the environment, which may hold secrets, and any user
-can read a unit's properties.
+for what systemd would otherwise do itself. Not told are the identity, because the launcher needs its privileges
+until it has done the rest, and the environment, which may hold secrets: any user can read a unit's properties.
 
 RemainAfterExit and CollectMode keep the unit of a process that has ended until the daemon has read how: that
 is how an exit status outlives the daemon. KillSignal is CONT, which does nothing to a process that runs: a
@@ -64,8 +64,8 @@ def service_properties(request: SpawnProcess, defaults: ProcessDefaults, descrip
     properties = [
         *_common(definition, description),
         Property(b"Type", b"s", b"exec", True),
-        # With all privileges: the launcher gives them up itself, after what needs them.
-        Property(b"ExecStartEx", b"a(sasas)", [(program, [program, b"unit"], [b"no-env-expand", b"privileged"])], True),
+        # Not ExecStartEx, which systemd 252 writes down in a way that it cannot read again after daemon-reload.
+        Property(b"ExecStart", b"a(sasb)", [(program, [program, b"unit"], False)], True),
         Property(b"StandardInputFileDescriptor", b"h", channel, True),
         Property(b"StandardOutput", b"s", b"null"),
         Property(b"StandardError", b"s", b"null"),
@@ -94,9 +94,6 @@ def service_properties(request: SpawnProcess, defaults: ProcessDefaults, descrip
         if chdir.startswith("/"):
             # With -, a folder that is not there is the launcher's to complain of.
             properties.append(Property(b"WorkingDirectory", b"s", b"-" + os.fsencode(os.path.normpath(chdir))))
-        for name, identity in ((b"User", definition.setuid), (b"Group", definition.setgid)):
-            if identity is not None:
-                properties.append(Property(name, b"s", identity.encode("utf-8", "surrogateescape")))
     return properties
 
 

@@ -30,7 +30,7 @@ def test_x254_what_every_service_has() -> None:
         b"Description": b"web", b"Slice": b"upstart.slice", b"DefaultDependencies": False, b"IgnoreOnIsolate": True,
         b"KillMode": b"process", b"TasksMax": UNLIMITED,
         b"TimeoutStopUSec": 95000000, b"Type": b"exec",
-        b"ExecStartEx": [(b"/lib/launcher", [b"/lib/launcher", b"unit"], [b"no-env-expand", b"privileged"])],
+        b"ExecStart": [(b"/lib/launcher", [b"/lib/launcher", b"unit"], False)],
         b"StandardInputFileDescriptor": 7, b"StandardOutput": b"null", b"StandardError": b"null", b"RemainAfterExit": True,
         b"CollectMode": b"inactive", b"NotifyAccess": b"all", b"Restart": b"no", b"StartLimitIntervalUSec": 0,
         b"TimeoutStartUSec": UNLIMITED, b"KillSignal": 18, b"IgnoreSIGPIPE": False, b"OOMPolicy": b"continue", b"UMask": 0o027,
@@ -39,8 +39,8 @@ def test_x254_what_every_service_has() -> None:
 
 @pytest.mark.parametrize("text, name, value", [
     ("umask 077", b"UMask", 0o077), ("nice 0", b"Nice", 0), ("nice -5", b"Nice", -5), ("oom score 300", b"OOMScoreAdjust", 300),
-    ("oom score never", b"OOMScoreAdjust", -1000), ("chdir /usr/../tmp/.", b"WorkingDirectory", b"-/tmp"), ("setuid u", b"User", b"u"),
-    ("setgid g", b"Group", b"g"), ("kill timeout 7", b"TimeoutStopUSec", 97000000), ("limit nofile 100 500", b"LimitNOFILE", 500),
+    ("oom score never", b"OOMScoreAdjust", -1000), ("chdir /usr/../tmp/.", b"WorkingDirectory", b"-/tmp"),
+    ("kill timeout 7", b"TimeoutStopUSec", 97000000), ("limit nofile 100 500", b"LimitNOFILE", 500),
     ("limit nofile 100 500", b"LimitNOFILESoft", 100), ("limit core 0 unlimited", b"LimitCORE", UNLIMITED),
     ("limit core 0 unlimited", b"LimitCORESoft", 0), ("limit cpu unlimited unlimited", b"LimitCPUSoft", UNLIMITED)])
 def test_x254_what_a_stanza_adds(text: str, name: bytes, value: Any) -> None:
@@ -54,7 +54,7 @@ def test_x254_what_a_stanza_adds(text: str, name: bytes, value: Any) -> None:
     ("chdir usr", [b"WorkingDirectory"]),
     # systemd would refuse the whole unit; the launcher says what is wrong (X36).
     ("limit nofile 500 100", [b"LimitNOFILE", b"LimitNOFILESoft"]),
-    ("env A=1", [b"Environment"])])
+    ("env A=1", [b"Environment"]), ("setuid u\nsetgid g", [b"User", b"Group"])])
 def test_x254_what_is_left_to_the_launcher(text: str, absent: "list[bytes]") -> None:
     assert not set(absent) & set(service(text))
 
@@ -69,7 +69,7 @@ def test_x254_every_resource_has_a_property(resource: str) -> None:
 def test_x254_without_these_the_unit_would_be_wrong() -> None:
     found = service_properties(request("nice 1\nlimit nofile 1 2"), DEFAULTS, "web", "/l", 7)
     needed = {each.name for each in found if each.needed}
-    assert needed == {b"DefaultDependencies", b"KillMode", b"Type", b"ExecStartEx", b"StandardInputFileDescriptor", b"RemainAfterExit",
+    assert needed == {b"DefaultDependencies", b"KillMode", b"Type", b"ExecStart", b"StandardInputFileDescriptor", b"RemainAfterExit",
                       b"CollectMode", b"KillSignal"}
 
 
