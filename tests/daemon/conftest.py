@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 import pytest
 
-from tests.daemon.running import Daemon
+from tests.daemon.running import Daemon, destroy_all
 
 
 class Launch(Protocol):
@@ -41,5 +41,4 @@ def launch(place: pathlib.Path) -> Iterator[Launch]:
         return started[-1]
 
     yield run
-    for each in started:
-        each.destroy()
+    destroy_all(started)

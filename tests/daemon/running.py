@@ -131,6 +131,16 @@ def _kill_marked(mark: str) -> None:
             return
 
 
+def destroy_all(daemons: Sequence["Daemon"]) -> None:
+    """``Daemon.destroy`` of each. First none is left that would start anew what is killed: one may have what another started."""
+    for each in daemons:
+        if each.process.poll() is None:
+            each.process.kill()
+        each.process.wait()
+    for each in daemons:
+        each.destroy()
+
+
 class Daemon:
     """``directory`` gets ``conf``, ``log`` and ``run``; job files are given as name (with suffix) → text.
 

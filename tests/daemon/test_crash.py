@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from dbus.exceptions import DBusException
 
-from .running import Daemon, Failed, alive, eventually
+from .running import Daemon, Failed, alive, destroy_all, eventually
 
 Launch = Callable[..., Daemon]
 
@@ -122,8 +122,7 @@ class Course:
             return None
 
     def clean(self, *daemons: Daemon) -> None:
-        for daemon in daemons:
-            daemon.destroy()
+        destroy_all(daemons)
         shutil.rmtree(self.directory)
 
 

@@ -9,6 +9,7 @@ from typing import Any, Optional, Protocol
 import pytest
 
 from tests.daemon.conftest import place as place
+from tests.daemon.running import destroy_all
 from tests.systemd import box
 from tests.systemd.upstart import SYSTEMD, Upstart, units
 
@@ -91,7 +92,7 @@ def launch(place: pathlib.Path) -> Iterator[Launch]:
         if each.directory.exists():
             # Shown if the test failed.
             print(each.log(), units())
-        each.destroy()
+    destroy_all(started)
 
 
 @pytest.fixture(scope="module")

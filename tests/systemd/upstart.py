@@ -41,6 +41,17 @@ def unit_of(pid: int) -> str:
     return next((part for part in line.split("/") if part.endswith((".service", ".scope"))), "")
 
 
+def _no_units() -> bool:
+    """Ends what is left: who is just about to execute its program shows no environment, and so no mark."""
+    found = units()
+    if found:
+        systemctl("kill", "--signal=KILL", *found)
+        # systemd keeps how they ended until somebody has read it.
+        systemctl("reset-failed")
+        systemctl("stop", "--no-block", *found)
+    return not found
+
+
 class Process:
     """What /proc says of a process."""
 
@@ -109,7 +120,4 @@ class Upstart(Daemon):
 
     def destroy(self) -> None:
         super().destroy()
-        # Their processes are dead, but systemd keeps how they ended until somebody has read it.
-        systemctl("reset-failed")
-        systemctl("stop", "--no-block", "upstart-*.service", "upstart-*.scope")
-        eventually(lambda: not units(), lambda: f"no unit is left, but: {systemctl('status', '--full', 'upstart-*')[1]}")
+        eventually(_no_units, lambda: f"no unit is left, but: {systemctl('status', '--full', *units())[1]}")
