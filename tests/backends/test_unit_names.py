@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from compat.backends.unit_names import base_name, escape, is_in_unit, is_of_the_program
 
-_TEXT = st.text(st.characters(exclude_characters="\0"), min_size=1, max_size=60)
+_TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=60)
 
 
 @pytest.mark.parametrize("text, escaped", [
