@@ -6,12 +6,14 @@ in a container, whose init the daemon is.
 from __future__ import annotations
 
 import os
+import time
 
 from ..utmp_record import RECORD, RUNLEVEL, UTMP
 from .connection import MANAGER, UPSTART, Connection, Refusal, connect_system
 from .output import Failure, UsageError, environment, write
 
 _HOST = "org.upstartcompat.Host1"
+_RECONNECT_SECONDS = 0.1
 _LEVELS = "0123456Ss"
 _COMMANDS = "qQuU"
 #: What changes the host, and what to call instead.
@@ -41,10 +43,27 @@ def telinit(arguments: list[str]) -> int:
     if level in ("q", "Q"):
         daemon.call(MANAGER, UPSTART, "ReloadConfiguration")
     elif level in ("u", "U"):
-        daemon.call(MANAGER, UPSTART, "Restart", forever=True)
+        _restart(daemon)
     else:
         _change(daemon, level, extra)
     return 0
+
+
+def _restart(daemon: Connection) -> None:
+    """D175: until the new run of the daemon answers. Raises Refusal where it does not restart."""
+    try:
+        daemon.call(MANAGER, UPSTART, "Restart", forever=True)
+    except Refusal:
+        raise
+    except Failure:
+        # The connection was cut, which is the answer.
+        pass
+    while True:
+        try:
+            connect_system().begin_get(MANAGER, UPSTART, "version").text()
+            return
+        except Failure:
+            time.sleep(_RECONNECT_SECONDS)
 
 
 def _change(daemon: Connection, level: str, extra: list[str]) -> None:

@@ -7,6 +7,9 @@ from typing import List
 
 import pytest
 
+from compat.client import runlevels
+from compat.client.connection import Refusal
+from compat.client.output import Failure
 from compat.host.runlevel_record import write_runlevel
 from compat.initctl import main
 from compat.utmp_record import RECORD
@@ -74,3 +77,39 @@ def test_c141_wrong_use(arguments: List[str], text: str, capfd: pytest.CaptureFi
 def test_c141_root_only(capfd: pytest.CaptureFixture[str]) -> None:
     assert main(["telinit", "2"]) == 1
     assert capfd.readouterr().err == "telinit: Need to be root\n"
+
+
+class _Daemon:
+    """What the client has in place of a connection; ``restart`` is what Restart comes to."""
+
+    def __init__(self, restart: Exception, answers: bool) -> None:
+        self.restart = restart
+        self.answers = answers
+
+    def call(self, path: str, interface: str, member: str, forever: bool) -> None:
+        raise self.restart
+
+    def begin_get(self, path: str, interface: str, name: str) -> "_Daemon":
+        if not self.answers:
+            raise Failure("Connection refused")
+        return self
+
+    def text(self) -> str:
+        return "init (upstart 1.13.2)"
+
+
+def test_d175_telinit_u_waits_for_the_new_daemon(monkeypatch: pytest.MonkeyPatch) -> None:
+    daemons = [_Daemon(Failure("Connection was disconnected"), False), _Daemon(Failure(""), False), _Daemon(Failure(""), True)]
+    pauses: "list[float]" = []
+    monkeypatch.setattr(os, "getuid", lambda: 0)
+    monkeypatch.setattr(runlevels, "connect_system", lambda: daemons.pop(0))
+    monkeypatch.setattr(runlevels.time, "sleep", pauses.append)
+    assert runlevels.telinit(["u"]) == 0
+    assert not daemons and pauses == [0.1]
+
+
+def test_d175_telinit_u_says_that_a_daemon_does_not_restart(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "getuid", lambda: 0)
+    monkeypatch.setattr(runlevels, "connect_system", lambda: _Daemon(Refusal("x.Failed", "not with units of systemd"), True))
+    with pytest.raises(Refusal, match="not with units of systemd"):
+        runlevels.telinit(["u"])
