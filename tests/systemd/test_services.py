@@ -35,7 +35,9 @@ def job(request: pytest.FixtureRequest, upstart: Upstart) -> Any:
     for name in names:
         if upstart.instances(name):
             upstart.stop(name)
-        (upstart.conf / f"{name}.conf").unlink(missing_ok=True)
+        (upstart.conf / f"{name}.conf").unlink()
+        # The next test may use the name again.
+        upstart.wait_unknown(name)
 
 
 # -- argv -------------------------------------------------------------------------------------------------------------
