@@ -2,8 +2,8 @@
 
 A step is: something was put on record; something that the world will notice is about to be done, or to be asked
 of systemd; it was done. Steps are counted while the file ``armed`` exists in the working directory, and each adds a byte to the
-file ``steps``; the one whose number is in MORTAL_STEP is the last. A file ``go.PID`` appears when a daemon
-knows that the process with this pid runs, and what follows from that was done.
+file ``steps``; the one whose number is in MORTAL_STEP is the last. A file ``go.PID`` with the daemon's pid appears
+when a daemon knows that the process with this pid runs, and what follows from that was done.
 """
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class MortalSupervisor(Supervisor):
         if isinstance(happened, inputs.ProcessSpawned):
             self.pids[happened.spawn] = happened.pid
         elif isinstance(happened, inputs.ProcessExecuted):
-            pathlib.Path(f"go.{self.pids[happened.spawn]}").touch()
+            pathlib.Path(f"go.{self.pids[happened.spawn]}").write_text(str(os.getpid()))
 
     def _perform(self, todo: List[Any]) -> None:
         for action in todo:

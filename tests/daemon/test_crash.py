@@ -35,9 +35,9 @@ needs_trace = pytest.mark.skipif(
 
 
 def job(expect: str, directory: pathlib.Path) -> str:
-    """Every process notes that it runs. A script then waits for a daemon that knows of that."""
+    """Every process notes that it runs. A script then waits for a daemon that knows of that, and lives to see how it ends."""
     scripts = [
-        f"{stage} exec sh -c 'echo {stage} $$ >> trace; until test -e go.$$; do sleep 0.01; done'"
+        f"{stage} exec sh -c 'echo {stage} $$ >> trace; until test -e /proc/$(cat go.$$ 2>&-)/exe; do sleep 0.01; done'"
         for stage in ("pre-start", "post-start", "pre-stop", "post-stop")]
     main = ["script", EXPECTS[expect], "end script"]
     if expect != "none":

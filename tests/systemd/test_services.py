@@ -35,9 +35,6 @@ def job(request: pytest.FixtureRequest, upstart: Upstart) -> Any:
     for name in names:
         if upstart.instances(name):
             upstart.stop(name)
-        (upstart.conf / f"{name}.conf").unlink()
-        # The next test may use the name again.
-        upstart.wait_unknown(name)
 
 
 # -- argv -------------------------------------------------------------------------------------------------------------
@@ -176,7 +173,7 @@ def test_x254_the_environment_is_the_jobs_alone(job: Any, upstart: Upstart) -> N
     ("setgid daemon", 0, 1, None),
     ("setuid nobody\nsetgid daemon", NOBODY.pw_uid, 1, None)])
 def test_x254_setuid_and_setgid(job: Any, given: str, uid: int, gid: int, groups: Any) -> None:
-    process, unit = job(f"{given}\nexec sleep 1000", "identity")
+    process, unit = job(f"{given}\nexec sleep 1000", f"identity.{uid}.{gid}")
     assert process.status("Uid").split() == [str(uid)] * 4
     assert process.status("Gid").split() == [str(gid)] * 4
     if groups is not None:
@@ -203,7 +200,7 @@ def test_x254_chroot_alone_is_a_service(job: Any, upstart: Upstart) -> None:
 
 @pytest.mark.parametrize("text, cwd, told", [("", "/", "!/"), ("chdir /usr", "/usr", "!/usr"), ("chdir /usr/../tmp/.", "/tmp", "!/tmp")])
 def test_x254_chdir(job: Any, text: str, cwd: str, told: str) -> None:
-    process, unit = job(f"{text}\nexec sleep 1000", "place")
+    process, unit = job(f"{text}\nexec sleep 1000", f"place.{len(text)}")
     assert process.link("cwd") == cwd and process.link("root") == "/"
     assert shown(unit, "WorkingDirectory") == told
 
