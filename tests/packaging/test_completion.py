@@ -57,7 +57,7 @@ def complete(path: str, address: str, *words: str) -> List[str]:
 
 def test_commands(path: str) -> None:
     assert complete(path, "", "initctl", "") == sorted(COMMANDS)
-    assert complete(path, "", "initctl", "--user", "sh") == ["show-config"]
+    assert complete(path, "", "initctl", "--user", "sh") == ["show-backend", "show-config"]
 
 
 def test_options_are_those_of_the_command(path: str) -> None:

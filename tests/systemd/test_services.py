@@ -288,7 +288,8 @@ def test_x254_kill_signal_and_timeout_are_for_the_job_and_not_for_systemd(job: A
     process, unit = job("kill timeout 7\nkill signal INT\nexec sleep 1000")
     assert shown(unit, "KillSignal") == str(int(signal.SIGCONT))
     assert shown(unit, "TimeoutStopUSec") == "1min 37s"
-    assert process.status("SigIgn") == "0" * 16 and process.status("SigBlk") == "0" * 16
+    # 32 and 33 are glibc's own: what a test's runner ignores of these nobody can change.
+    assert int(process.status("SigIgn"), 16) & ~(3 << 31) == 0 == int(process.status("SigBlk"), 16)
 
 
 def test_x254_who_is_killed(job: Any) -> None:
