@@ -99,7 +99,7 @@ def launch(place: pathlib.Path) -> Iterator[Launch]:
 def upstart(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Upstart]:
     """One daemon for the tests of a module, each of which defines jobs of its own. There can be no other beside it."""
     directory = tmp_path_factory.mktemp("daemon")
-    for each in (directory, *directory.parents[:3]):
+    for each in (directory, *list(directory.parents)[:3]):
         # Jobs run as other users, too.
         each.chmod(0o755)
     daemon = Upstart(directory)
