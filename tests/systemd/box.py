@@ -1,6 +1,6 @@
 """Runs the tests of this folder inside a box: the machine's own systemd as PID 1 of a throw-away container.
 
-Outside, nothing of this folder is executed. One pytest in one box is given the node ids that were selected, and
+Outside, nothing of this folder is executed. One pytest in a box is given the selected node ids of one file, and
 writes each report, as pytest-xdist does, to a pipe; here they are read as the turn of their items comes. So options,
 results, tracebacks and captured output are what they would be if the tests had run here.
 """
