@@ -41,11 +41,16 @@ class ScopeController:
         self._bus.open_bus()
         self._bus.on_signal(b"org.freedesktop.systemd1.Scope", b"RequestStop", self._requested)
         self._fd = self._bus.fileno()
-        self._watch(self._fd, self._bus.dispatch)
+        self._watch(self._fd, self._read)
+
+    def _read(self) -> None:
+        while not self._bus.dispatch():
+            # Not for long: on this connection there is little else than answers.
+            pass
 
     def dispatch(self) -> None:
         """Handle what arrived before the answer to a call."""
-        self._bus.dispatch()
+        self._read()
 
     def _lost(self) -> None:
         self._unwatch(self._fd)

@@ -49,8 +49,9 @@ class SystemdBackend:
         self._connection.job_removed = lambda unit, result: self._scopes.job_removed(unit, result)
         self._connection.unit_removed = self._unit_removed
         self._connection.reloaded = self._look_again
+        self._connection.made_anew = self._made_anew
         self._connection.lost = self._lost
-        self._units = TransientUnits(self._connection, log, later, self._dispatch_connections)
+        self._units = TransientUnits(self._connection, log, later, self._dispatch_connections, self._unit_removed)
         self._scopes = TransientScopes(
             self._feed, log, later, self._connection, self._units, setup.watch, setup.unwatch, self._without_unit)
         self._services = TransientServices(
@@ -78,8 +79,13 @@ class SystemdBackend:
         self._connection.open()
         self._provide_slice()
         self._descriptor = self._connection.fileno()
-        self._setup.watch(self._descriptor, self._connection.dispatch)
+        self._setup.watch(self._descriptor, self._read)
         self._units.dispatch_later()
+
+    def _read(self) -> None:
+        if not self._connection.dispatch():
+            # It may all be inside the connection already, where no descriptor tells of it.
+            self._units.dispatch_later()
 
     def _provide_slice(self) -> None:
         try:
@@ -89,9 +95,10 @@ class SystemdBackend:
         except (OSError, SystemdError) as error:
             self._units.once(WARN, f"Failed to provide {SLICE}: {error}")
 
-    def _dispatch_connections(self) -> None:
-        self._connection.dispatch()
+    def _dispatch_connections(self) -> bool:
+        complete = self._connection.dispatch()
         self._scopes.dispatch()
+        return complete
 
     def _lost(self) -> None:
         self._setup.unwatch(self._descriptor)
@@ -129,6 +136,10 @@ class SystemdBackend:
         self._services.look_again()
         self._units.release_others(self._services.in_use() | self._scopes.in_use())
         self.looked_again()
+
+    def _made_anew(self, unit: str) -> None:
+        if not self._services.ask_about(unit):
+            self._units.release_others(self._services.in_use() | self._scopes.in_use())
 
     def _unit_removed(self, unit: str) -> None:
         if self._units.removed(unit):

@@ -16,7 +16,7 @@ import errno
 import os
 import signal
 from functools import partial
-from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Sequence, Set, Tuple
 
 from .unit_properties import Property
 
@@ -34,8 +34,9 @@ _OWNER_CHANGES = (b"type='signal',sender='org.freedesktop.DBus',interface='org.f
                   b"member='NameOwnerChanged',arg0='org.freedesktop.systemd1'")
 #: Errors that mean that the connection is of no use any more.
 _GONE = (errno.ENOTCONN, errno.ECONNRESET, errno.EPIPE, errno.ESHUTDOWN, errno.ESTALE)
-# Empty messages in a row after which there is nothing more to read: sd-bus shows its own doings as empty ones.
-_EMPTY_ENOUGH = 3
+# Empty messages in a row after which there is nothing more to read: sd-bus shows its own doings, and signals without
+# arguments, as empty ones.
+_EMPTY_ENOUGH = 10
 _SIGNAL = 4
 _ALL_SIGNALS = signal.valid_signals() - {signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGABRT}
 _MOST_MESSAGES = 1000
@@ -71,7 +72,8 @@ class SystemdConnection:
     """``changed(interface, properties)`` callbacks are per unit; see ``watch``.
 
     ``job_removed`` is called with unit name and result, ``unit_removed`` with the unit's name, ``reloaded`` after systemd
-    has read its files again, and ``lost`` when the connection is gone.
+    has read its files again, ``made_anew`` with the name of a watched unit whose changes since then have not been told, and
+    ``lost`` when the connection is gone.
     """
 
     def __init__(self, private: str = _PRIVATE) -> None:
@@ -88,8 +90,12 @@ class SystemdConnection:
         self.job_removed: Callable[[str, str], None] = lambda unit, result: None
         self.unit_removed: Callable[[str], None] = lambda unit: None
         self.reloaded: Callable[[], None] = lambda: None
+        self.made_anew: Callable[[str], None] = lambda unit: None
         self.lost: Callable[[], None] = lambda: None
         self._reloading = False
+        #: Watched units that systemd has made anew, as it does of all when it reads its files again, and has not told so yet.
+        #: Until it tells, it does not tell what changes about them.
+        self._untold: Set[bytes] = set()
         #: properties that this systemd does not know, each found out once
         self.unknown: List[bytes] = []
 
@@ -135,6 +141,7 @@ class SystemdConnection:
         self._bus = bus
         self._owner = None
         self._reloading = False
+        self._untold = set(self._watched)
         self._callbacks.clear()
 
     def _checked(self, step: Callable[[], Any]) -> None:
@@ -305,14 +312,16 @@ class SystemdConnection:
 
     def unwatch(self, unit: str) -> None:
         """Do not, any more."""
-        self._watched.pop(self.path(unit), None)
+        path = self.path(unit)
+        self._watched.pop(path, None)
+        self._untold.discard(path)
 
-    def dispatch(self) -> None:
-        """Handle everything that has arrived."""
+    def dispatch(self) -> bool:
+        """Handle what has arrived; whether that was all of it."""
         empty = 0
         for _ in range(_MOST_MESSAGES):
             if self._bus is None:
-                return
+                return True
             try:
                 message = self._bus.process()
                 arrived, self._arrived = self._arrived, []
@@ -322,7 +331,7 @@ class SystemdConnection:
                 if message.is_empty():
                     empty += 1
                     if empty == _EMPTY_ENOUGH:
-                        return
+                        return True
                     continue
                 empty = 0
                 if message.get_type() != _SIGNAL:
@@ -336,8 +345,9 @@ class SystemdConnection:
                 body = message.body
             except self._failure:
                 self._gone()
-                return
+                return True
             handle(body)
+        return False
 
     def _handler(self, path: Optional[bytes], member: Optional[bytes], sender: Optional[bytes]) -> Optional[Callable[[Any], None]]:
         if self._owner is not None and sender != self._owner:
@@ -353,13 +363,24 @@ class SystemdConnection:
         if member == b"UnitRemoved":
             # While it reads its files, systemd says so of every unit, and knows most of them again afterwards.
             return None if self._reloading else lambda body: self.unit_removed(body[0].decode("ascii", "replace"))
+        if member == b"UnitNew":
+            return self._is_new if self._untold or self._reloading else None
         if member == b"Reloading":
             return self._reloads
         return None
 
+    def _is_new(self, body: Any) -> None:
+        path = body[1]
+        if path in self._untold:
+            self._untold.discard(path)
+            if not self._reloading:
+                self.made_anew(body[0].decode("ascii", "replace"))
+
     def _reloads(self, begins: bool) -> None:
         self._reloading = begins
-        if not begins:
+        if begins:
+            self._untold = set(self._watched)
+        else:
             self.reloaded()
 
     def _owner_changed(self, body: Any) -> None:

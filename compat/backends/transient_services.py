@@ -9,7 +9,8 @@ What happens to one, and the method that is called then:
     _ended        systemd says how the main process ended: ProcessEnded
     adopt         a service of a daemon before this one is found again
 
-systemd is these processes' parent, so their end comes as a change of properties and not through waitpid.
+systemd is these processes' parent, so their end comes as a change of properties and not through waitpid. Should
+systemd not tell of an end that a pidfd shows, it is asked.
 """
 from __future__ import annotations
 
@@ -56,6 +57,8 @@ _JOBS_OWN_FAULT = (201, 205, 206, 216, 217)
 _MAIN_PID_SECONDS, _PID_SECONDS = 2.0, 1.0
 #: After how long a systemd that did not answer is asked again, in seconds.
 _ASK_AGAIN_SECONDS = 5.0
+#: How long after a process has ended systemd may take to say how, before it is asked, in seconds.
+_STATUS_SECONDS = 2.0
 
 
 class _Service:
@@ -182,7 +185,7 @@ class TransientServices:
         self._close_channel(service)
         process = service.process
         process.exists_as(pid)
-        process.identity = Identity(pid)
+        self._identify(service)
         service.invocation = said[4:].decode("ascii", "replace")
         self._setup.begin(process, service.request)
         trouble = self._trace(service)
@@ -192,6 +195,28 @@ class TransientServices:
             self._failed(process, trouble)
         elif self._services.get(process.spawn) is service:
             self._setup.give_leave(process)
+
+    def _identify(self, service: _Service) -> None:
+        """Hold on to the process that is the main one now, and notice its end."""
+        process = service.process
+        if process.identity is not None:
+            self._setup.unwatch(process.identity.fileno())
+            process.identity.close()
+        process.identity = Identity(process.pid)
+        descriptor = process.identity.fileno()
+        if descriptor >= 0:
+            self._setup.watch(descriptor, partial(self._is_over, service, descriptor))
+
+    def _is_over(self, service: _Service, descriptor: int) -> None:
+        self._setup.unwatch(descriptor)
+        self._later(_STATUS_SECONDS, partial(self._status_overdue, service, service.process.pid))
+
+    def _status_overdue(self, service: _Service, pid: int) -> None:
+        if self._services.get(service.request.spawn) is service and service.process.pid == pid and self._connection.is_open:
+            self._ask_about(service)
+            if self._services.get(service.request.spawn) is service:
+                # systemd has not come to it yet.
+                self._later(_ASK_AGAIN_SECONDS, partial(self._status_overdue, service, pid))
 
     def _did_not_start(self, service: _Service) -> None:
         """systemd did not come as far as the launcher."""
@@ -251,9 +276,7 @@ class TransientServices:
         process = service.process
         process.exists_as(new)
         process.forks += 1
-        if process.identity is not None:
-            process.identity.close()
-        process.identity = Identity(new)
+        self._identify(service)
         service.awaited_pid = new
         try:
             main_pid.announce(new)
@@ -373,6 +396,13 @@ class TransientServices:
             if service.channel is None:
                 self._ask_again(service)
 
+    def ask_about(self, unit: str) -> bool:
+        """Ask for what may have changed about one unit; whether it is in use."""
+        service = next((each for each in self._services.values() if each.unit == unit), None)
+        if service is not None and service.channel is None:
+            self._ask_again(service)
+        return service is not None
+
     def in_use(self) -> Set[str]:
         """Units whose process lives."""
         return {service.unit for service in self._services.values()}
@@ -409,9 +439,9 @@ class TransientServices:
         spawn = SpawnProcess(request.spawn, request.job, request.instance, request.process, request.definition, request.environment,
                              request.fds, request.expect)
         process = Process(spawn, -1, log, None, "", self._failed)
-        process.identity = Identity(request.pid)
         process.exists_as(request.pid)
         service = self._services[request.spawn] = _Service(spawn, process, unit, None)
+        self._identify(service)
         service.invocation = found.invocation
         self._units.watch(unit, partial(self._changed, service))
         self._feed(ProcessSpawned(request.spawn, request.pid))

@@ -2,7 +2,8 @@
 
 A unit lasts longer than its process. A service is kept by systemd until the daemon has read how the process
 ended; a scope, and a service that left processes behind, until the last of them is gone. So a name may be
-taken when the next process of the same job starts, and that one's name ends in a number.
+taken when the next process of the same job starts, and that one's name ends in a number. It is free again only when
+everything that systemd said of the old unit has been heard: what is heard after that is about the new one.
 """
 from __future__ import annotations
 
@@ -24,14 +25,21 @@ Start = Callable[[str, List[Property]], Tuple[bytes, ...]]
 
 
 class TransientUnits:
-    """``dispatch`` is called soon after every call, because signals may have arrived before the answer."""
+    """``dispatch`` is called soon after every call, because signals may have arrived before the answer; it says whether it got all.
 
-    def __init__(self, connection: SystemdConnection, log: Log, later: Later, dispatch: Callable[[], None]) -> None:
+    ``gone`` is called with the name of a unit that systemd was found to have no more.
+    """
+
+    def __init__(self, connection: SystemdConnection, log: Log, later: Later, dispatch: Callable[[], bool],
+                 gone: Callable[[str], None]) -> None:
         self._connection = connection
         self._log = log
         self._later = later
         self._dispatch = dispatch
+        self._gone = gone
         self._dispatch_due = False
+        #: Not there any more, but signals about them may not have been handled yet.
+        self._found_gone: List[str] = []
         #: All that systemd has, or may still have.
         self._names: Set[str] = set()
         self._warned: Set[str] = set()
@@ -44,7 +52,13 @@ class TransientUnits:
 
     def _dispatch_now(self) -> None:
         self._dispatch_due = False
-        self._dispatch()
+        gone, self._found_gone = self._found_gone, []
+        if not self._dispatch():
+            self._found_gone += gone
+            self.dispatch_later()
+            return
+        for unit in gone:
+            self._gone(unit)
 
     def once(self, priority: int, text: str, key: str = "") -> None:
         """Log a line, but only the first of those with the same key."""
@@ -96,7 +110,7 @@ class TransientUnits:
         finally:
             self.dispatch_later()
         if found is None:
-            self.removed(unit)
+            self._found_gone.append(unit)
         else:
             self._changed(unit, _UNIT_INTERFACE, {b"ActiveState": found.state, b"SubState": found.sub_state})
 

@@ -39,9 +39,12 @@ class ScriptedSystemd:
         #: pids of the launchers that were started; they are the test's own children
         self.processes: Dict[str, int] = {}
         self._pipe = os.pipe()
+        #: what the signals say that systemd has sent before its latest answer
+        self.sent: List[Callable[[], None]] = []
         self.job_removed: Callable[[str, str], None] = lambda unit, result: None
         self.unit_removed: Callable[[str], None] = lambda unit: None
         self.reloaded: Callable[[], None] = lambda: None
+        self.made_anew: Callable[[str], None] = lambda unit: None
         self.lost: Callable[[], None] = lambda: None
 
     # -- what the backend calls -------------------------------------------------------------------------------------
@@ -57,8 +60,11 @@ class ScriptedSystemd:
     def fileno(self) -> int:
         return self._pipe[0]
 
-    def dispatch(self) -> None:
-        pass
+    def dispatch(self) -> bool:
+        sent, self.sent = self.sent, []
+        for each in sent:
+            each()
+        return True
 
     def path(self, unit: str) -> bytes:
         return b"/unit/" + unit.encode("ascii")
@@ -141,8 +147,8 @@ class NoBus:
     def open_bus(self) -> None:
         raise SystemdError(errno.ENOENT, "No such file or directory")
 
-    def dispatch(self) -> None:
-        pass
+    def dispatch(self) -> bool:
+        return True
 
 
 class SystemdHost(Host):

@@ -140,6 +140,22 @@ def test_x251_the_unit_before_is_still_there(host: SystemdHost) -> None:
     assert WEB in host.systemd.watched, "its name was free again"
 
 
+def test_x251_a_name_is_free_when_all_was_heard_of_the_unit_before(host: SystemdHost) -> None:
+    host.running(SLEEP)
+    host.systemd.ended(WEB, 1, 0)
+    host.fire()
+    # systemd has read its files, and the unit has gone since, which is in the queue.
+    host.systemd.reloaded()
+    host.systemd.sent = [lambda: host.systemd.unit_removed(WEB)]
+    second = host.running(SLEEP)
+    assert host.backend.unit(second) == "upstart-web-main-2.service"
+    host.fire()
+    third = host.running(SLEEP)
+    assert host.backend.unit(third) == WEB
+    host.systemd.ended(WEB, 1, 3)
+    assert host.of(third)[-1] == ProcessEnded(third, 3)
+
+
 def test_what_systemd_does_not_know_is_noted_once(host: SystemdHost) -> None:
     host.systemd.left_out = (b"OOMPolicy",)
     for job in ("one", "two"):
@@ -266,6 +282,36 @@ def test_x259_what_was_missed_is_asked_for(host: SystemdHost, how: str) -> None:
         host.systemd.break_off()
         host.fire()
     assert host.fed[before:] == [ProcessEnded(spawns[1], 3), StopFromOutside("stopped", "")]
+
+
+def test_x259_a_unit_that_was_made_anew_is_asked_for(host: SystemdHost) -> None:
+    spawns = [host.running(SLEEP, job=job) for job in ("same", "ended")]
+    host.systemd.runs = {"upstart-same-main.service": run(host, spawns[0]),
+                         "upstart-ended-main.service": run(host, spawns[1], pid=0, code=1, status=3)}
+    before = len(host.fed)
+    host.systemd.made_anew("upstart-same-main.service")
+    assert len(host.fed) == before
+    host.systemd.made_anew("upstart-ended-main.service")
+    assert host.fed[before:] == [ProcessEnded(spawns[1], 3)]
+    host.systemd.runs["upstart-ended-main.service"] = run(host, spawns[1], sub_state=b"exited")
+    host.systemd.made_anew("upstart-ended-main.service")
+    assert host.systemd.calls == [(b"StopUnit", b"upstart-ended-main.service")], "nobody would let it go"
+
+
+def test_x259_systemd_does_not_tell_of_an_end(host: SystemdHost) -> None:
+    spawn = host.running(SLEEP)
+    host.fire()
+    host.systemd.runs[WEB] = run(host, spawn)
+    host.kill(spawn, signal.SIGTERM)
+    host.run(lambda: host.timers)
+    assert host.fire() == [2.0]
+    assert len(host.of(spawn)) == 2, "systemd has not waited for it yet"
+    host.systemd.runs[WEB] = run(host, spawn, pid=0, code=2, status=15)
+    assert 5.0 in host.fire()
+    assert host.of(spawn)[-1] == ProcessEnded(spawn, 15 << 8)
+    host.turn(0.0)
+    host.fire()
+    assert not host.timers, "it rests"
 
 
 def test_x259_systemd_cannot_be_asked_at_first(host: SystemdHost) -> None:

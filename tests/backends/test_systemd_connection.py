@@ -207,6 +207,54 @@ def test_x254_signals_of_systemd(world: World, connection: SystemdConnection) ->
     assert said == [("job", "a.service", "done"), ("unit", "a.service"), "reloaded", (b"Service", {b"MainPID": 0})]
 
 
+def new(path: bytes = UNIT_PATH) -> Message:
+    return Message(b"UnitNew", body=(b"a.service", path))
+
+
+def test_x254_what_systemd_has_made_anew_is_to_be_asked_for(world: World, connection: SystemdConnection) -> None:
+    """Instead of what changes about a unit, systemd tells once that the unit is new."""
+    said = heard(connection)
+    connection.made_anew = lambda unit: said.append(("anew", unit))
+    reloads = [Message(b"Reloading", body=True), Message(b"Reloading", body=False)]
+    for messages, expected in (
+            ([new()], []),
+            (reloads, ["reloaded"]),
+            ([new(b"/unit/other"), new(), new()], [("anew", "a.service")]),
+            # Told before the end of the reload, after which all is asked for.
+            ([reloads[0], new(), reloads[1], new()], ["reloaded"])):
+        world.messages = list(messages)
+        connection.dispatch()
+        assert said == expected
+        said.clear()
+
+
+def test_x254_another_connection_may_be_to_a_systemd_that_has_made_all_anew(world: World, connection: SystemdConnection) -> None:
+    said = heard(connection)
+    connection.made_anew = lambda unit: said.append(("anew", unit))
+    connection.close()
+    connection.open_bus()
+    world.messages = [new(), new()]
+    connection.dispatch()
+    assert said == [("anew", "a.service")]
+
+
+def test_signals_without_arguments_do_not_end_the_reading(world: World, connection: SystemdConnection) -> None:
+    """systemd has one such, UnitFilesChanged; it looks like no message at all."""
+    said = heard(connection)
+    world.messages = [*[Message() for _ in range(9)], Message(b"Reloading", body=False)]
+    assert connection.dispatch()
+    assert said == ["reloaded"]
+
+
+def test_very_many_signals_are_read_in_turns(world: World, connection: SystemdConnection) -> None:
+    said = heard(connection)
+    world.messages = [Message(b"Reloading", body=False) for _ in range(1500)]
+    assert not connection.dispatch()
+    assert 0 < len(said) < 1500, "something else may have its turn"
+    assert connection.dispatch()
+    assert len(said) == 1500
+
+
 @pytest.mark.parametrize("sender", [FORGER, None, b"org.freedesktop.DBus"])
 def test_signals_of_anybody_else_are_ignored(world: World, connection: SystemdConnection, sender: Optional[bytes]) -> None:
     said = heard(connection)

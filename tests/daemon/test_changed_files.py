@@ -45,6 +45,7 @@ def test_d119_d121_restart_keeps_the_old_definition_and_stop_start_takes_the_new
 def test_d119_respawn_keeps_the_old_definition(launch: Launch) -> None:
     daemon = launch({"j.conf": "respawn\n" + OLD}, level="--debug")
     daemon.start("j")
+    daemon.wait_job_log("j", "old\n")
     daemon.write("j.conf", "respawn\n" + NEW)
     wait_pending(daemon, "j")
     pid = daemon.main_pid("j")
