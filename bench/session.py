@@ -101,6 +101,22 @@ class Session:
             raise RuntimeError(f"{member}: {replies[0].get_error_name()}: {replies[0].get_args_list()}")
         return tuple(replies[0].get_args_list())
 
+    def wait_signal(self, path: str, member: str) -> None:
+        """The next signal of an object, of those that come from now on."""
+        seen: List[bool] = []
+
+        def filter(connection: wire.Connection, message: wire.Message) -> int:
+            if message.get_type() == wire.MESSAGE_TYPE_SIGNAL and message.get_path() == path and message.get_member() == member:
+                seen.append(True)
+            return wire.HANDLER_RESULT_NOT_YET_HANDLED
+
+        self.connection.add_message_filter(filter)
+        try:
+            while not seen:
+                _iterate(None, 1)
+        finally:
+            self.connection.remove_message_filter(filter)
+
     def get_property(self, name: str) -> object:
         """A property of the manager."""
         return self.call(MANAGER, "org.freedesktop.DBus.Properties", "Get", "ss", UPSTART, name)[0]

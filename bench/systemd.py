@@ -5,10 +5,12 @@
 Needs root, and what tests/systemd-box needs: everything is measured in a box with a systemd of its own. "bare" is
 this program itself asking systemd for units of /bin/sleep, over the private socket by pystemd, and waiting for
 systemd's word; "service" is the daemon with --backend=systemd, "native" with --backend=native. The three are measured
-in turn. Values are medians in milliseconds, but for many jobs by one event: jobs that run in a second.
+in turn, several times. Values are medians in milliseconds, but for many jobs by one event: jobs that run in a second.
 
-    start   from the request until it runs         exit   from kill -9 until whoever asked knows
+    start   from the request until it runs         exit   from kill -9 until the client is told
     stop    from the request until it is stopped   many   jobs, or units, at once
+
+The client is told of an exit by the PropertiesChanged signal of systemd, or by the daemon's first StateChanged.
 """
 from __future__ import annotations
 
@@ -20,7 +22,7 @@ import statistics
 import subprocess
 import sys
 import time
-from typing import Any, Callable, Dict, List, Optional, Tuple
+from typing import Any, Callable, Dict, List, Optional
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
@@ -31,6 +33,7 @@ from compat.backends.unit_properties import Property  # noqa: E402
 
 _INSIDE = "--inside"
 _SLEEP = b"/bin/sleep"
+_TURNS = 5
 _SERVICE, _UNIT = b"org.freedesktop.systemd1.Service", b"org.freedesktop.systemd1.Unit"
 
 
@@ -61,10 +64,13 @@ class Bare:
             self._connection.dispatch()
             left = {unit for unit in left if not condition(self._states[unit])}
 
-    def start(self) -> Tuple[str, int]:
+    def start(self) -> str:
         unit = self._make()
         self._until([unit], lambda state: state.get(b"ActiveState") == b"active")
-        return unit, self._states[unit][b"MainPID"]
+        return unit
+
+    def main_pid(self, handle: str) -> int:
+        return int(self._states[handle][b"MainPID"])
 
     def wait_end(self, handle: str) -> None:
         self._until([handle], lambda state: state.get(b"MainPID") == 0)
@@ -97,13 +103,14 @@ class Ours:
         self._session = Session(jobs, ("--backend", backend, "--no-dbus", "--expose-units", "no"), system=True)
         self._job = self._session.job("one")
 
-    def start(self) -> Tuple[str, int]:
-        instance = self._session.start(self._job)
-        return instance, self._session.main_pid(instance)
+    def start(self) -> str:
+        return self._session.start(self._job)
+
+    def main_pid(self, handle: str) -> int:
+        return self._session.main_pid(handle)
 
     def wait_end(self, handle: str) -> None:
-        while self._session.instances(self._job):
-            pass
+        self._session.wait_signal(handle, "StateChanged")
 
     def stop(self, handle: str) -> None:
         self._session.stop(self._job)
@@ -119,29 +126,42 @@ class Ours:
         self._session.__exit__()
 
 
-def measure(what: Any, rounds: int, many: int) -> List[float]:
-    """start, exit, stop in ms; many in jobs a second."""
-    times: Tuple[List[float], List[float], List[float]] = ([], [], [])
-    for number in range(2 * rounds):
-        begin = time.perf_counter()
-        handle, pid = what.start()
-        times[0].append((time.perf_counter() - begin) * 1000)
-        begin = time.perf_counter()
-        if number % 2:
-            os.kill(pid, signal.SIGKILL)
-            what.wait_end(handle)
-        else:
-            what.stop(handle)
-        times[1 if number % 2 else 2].append((time.perf_counter() - begin) * 1000)
-    return [*map(statistics.median, times), statistics.median(what.many(many) for _ in range(3))]
+class Times:
+    """What was measured of one of the three: start, exit, stop in ms; many in jobs a second."""
+
+    def __init__(self) -> None:
+        self.start: List[float] = []
+        self.exit: List[float] = []
+        self.stop: List[float] = []
+        self.many: List[float] = []
+
+    def measure(self, what: Any, rounds: int, many: int) -> None:
+        for number in range(2 * rounds):
+            begin = time.perf_counter()
+            handle = what.start()
+            self.start.append((time.perf_counter() - begin) * 1000)
+            pid = what.main_pid(handle)
+            begin = time.perf_counter()
+            if number % 2:
+                os.kill(pid, signal.SIGKILL)
+                what.wait_end(handle)
+            else:
+                what.stop(handle)
+            (self.exit if number % 2 else self.stop).append((time.perf_counter() - begin) * 1000)
+        self.many.append(what.many(many))
+
+    def medians(self) -> List[float]:
+        return list(map(statistics.median, (self.start, self.exit, self.stop, self.many)))
 
 
 def inside(rounds: int, many: int) -> None:
-    results: List[Tuple[str, List[float]]] = []
-    for make in (Bare, lambda: Ours("service", "systemd", many), lambda: Ours("native", "native", many)):
-        what = make()
-        results.append((what.name, measure(what, rounds, many)))
-        what.close()
+    measured: Dict[str, Times] = {}
+    for _ in range(_TURNS):
+        for make in (Bare, lambda: Ours("service", "systemd", many), lambda: Ours("native", "native", many)):
+            what = make()
+            measured.setdefault(what.name, Times()).measure(what, rounds, many)
+            what.close()
+    results = [(name, times.medians()) for name, times in measured.items()]
     bare = results[0][1]
 
     def cell(value: float, base: Optional[float], more_is_better: bool) -> str:
@@ -155,7 +175,7 @@ def inside(rounds: int, many: int) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=30, metavar="N", help="starts that are measured (default: 30)")
+    parser.add_argument("--rounds", type=int, default=10, metavar="N", help="exits and stops in each of the five turns (default: 10)")
     parser.add_argument("--many", type=int, default=200, metavar="N", help="jobs at once (default: 200)")
     parser.add_argument(_INSIDE, action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args()

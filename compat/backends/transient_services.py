@@ -2,7 +2,7 @@
 
 What happens to one, and the method that is called then:
 
-    begin         the launcher's request lies in a socket whose other end is the unit's standard input
+    begin         systemd makes the unit, whose standard input is a socket; the launcher's request is sent into that
     go_on         the engine waits for it, and so does the daemon, as long as that does not take long
     _said_pid     the launcher runs in the unit and said its pid: ProcessSpawned, then leave to go on
     _main_pid     a fork was followed (tracee.py): parent and child are held until systemd knows the new pid
@@ -39,7 +39,7 @@ from ..engine.inputs import (
 )
 from ..parser.definition import MAIN, PROCESS_NAMES
 from . import main_pid, signal_delivery
-from .child_setup import ChildSetup, Process
+from .child_setup import ChildSetup, Process, display_name
 from .identity import Identity, environment_of, start_time
 from .protocol import Feed, Later, Log, ProcessDefaults, Stray
 from .systemd_connection import Run, SystemdConnection, SystemdError
@@ -118,28 +118,33 @@ class TransientServices:
 
         Raises OSError if nothing could be prepared for that, and SystemdError if the connection is lost: then it may be tried again.
         """
-        birth = self._setup.prepare(request, False, self._failed)
-        try:
-            ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        except OSError:
-            self._setup.abandon(birth)
-            raise
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
             ours.setblocking(False)
-            numbers = array.array("i", birth.passed)
+            properties = service_properties(
+                request, self._defaults, unit_description(request, display_name(request)), self._launcher, theirs.fileno())
             try:
-                ours.sendmsg([numbers], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, numbers)])
-                properties = service_properties(
-                    request, self._defaults, unit_description(request, birth.process.name), self._launcher, theirs.fileno())
                 unit = self._units.make(request, ".service", properties, self._connection.start_transient)
-            except (SystemdError, OSError) as error:
+            except SystemdError as error:
                 ours.close()
-                # Should there be a unit after all, its launcher ends with its channel.
-                self._setup.abandon(birth)
-                if isinstance(error, SystemdError) and not self._connection.is_open:
+                if not self._connection.is_open:
                     raise
                 self._without(request, str(error), WARN)
                 return
+            # While systemd is at it; the launcher waits for its request.
+            try:
+                birth = self._setup.prepare(request, False, self._failed)
+                numbers = array.array("i", birth.passed)
+                try:
+                    ours.sendmsg([numbers], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, numbers)])
+                except OSError:
+                    self._setup.abandon(birth)
+                    raise
+            except OSError:
+                # Without its channel the launcher ends.
+                ours.close()
+                self._units.release(unit)
+                raise
         birth.handed_over()
         service = self._services[request.spawn] = _Service(request, birth.process, unit, ours)
         self._units.watch(unit, partial(self._changed, service))
