@@ -72,6 +72,19 @@ def test_b226_b227_native_units_are_jobs(boot: Boot) -> None:
     host.wait_log("seen", "RESULT=failed\nPROCESS=main\nEXIT_SIGNAL=SEGV\nHOST_UNIT=rsyslog.service\n")
 
 
+def test_b235_units_that_show_jobs_are_no_native_ones(boot: Boot) -> None:
+    host = boot({"web": WEB, "sshd": "exec sleep 1000", "ssh-too": "start on started ssh\ntask\nexec env",
+                 "all": "start on started JOB!=all\ntask\ninstance $JOB$HOST_UNIT\nexec env"}, units={"rsyslog.service": SERVICE})
+    host.wait_status("web", "web start/running")
+    host.eventually(lambda: "Upstart job sshd" in host.shell("systemctl show -P Description sshd.service"))
+    host.shell("systemctl start sshd")
+    host.wait_status("sshd", "sshd start/running")
+    host.shell("systemctl stop sshd; systemctl restart rsyslog")
+    host.eventually(lambda: "HOST_UNIT=rsyslog.service" in host.log("all-rsyslogrsyslog.service"))
+    assert host.log("ssh-too") == ""
+    assert "sshd.service" not in "".join(path.read_text() for path in host.logs.glob("all-*.log"))
+
+
 def test_b240_b245_an_interface_comes_and_goes(boot: Boot) -> None:
     host = boot({"link": "start on net-device-added\nstop on net-device-removed INTERFACE=$INTERFACE\ninstance $INTERFACE\nexec sleep 1000",
                  "web": WEB, "up": "start on net-device-up IFACE!=lo\ninstance $IFACE$ADDRFAM\ntask\nexec env"})
