@@ -13,7 +13,7 @@ from ..bridges.host.aliases import Aliases
 from ..bridges.host.described_host import described_host
 from ..bridges.host.event_sources import Host as DescribedHost
 from ..bridges.host.fact import Fact, HostEvent
-from ..bridges.host.systemd_question import ask_later
+from ..bridges.host.systemd_question import Answer, ask_later
 from ..bridges.host.unit_files import UnitFiles
 from ..control.wire import glib_main_loop
 from ..engine.actions import INFO, WARN, JobFailed, StateChanged
@@ -79,6 +79,8 @@ class HostMode:
         self._asking = False
         self._told_to_end = False
         self.exit_status = 0
+        #: ends the daemon without its jobs, for the next one to go on with; False where that cannot be
+        self.leave_jobs: Callable[[], bool] = lambda: False
         self._job_status: Dict[str, int] = {}
         self._configuration = self._read_configuration()
         self._owned = OwnedJobs(self._configuration, self._profile_given(), feed, log)
@@ -167,7 +169,7 @@ class HostMode:
         self._facts.load()
         if self._facts.table.phase("shutdown") and self.kind == detection.SYSTEMD:
             # Begun by an earlier daemon, and perhaps cancelled since.
-            ask_later(lambda way, answered: self._way_down.cancel() if answered and way is None else None, glib_main_loop())
+            ask_later(lambda answer: self._way_down.cancel() if answer.answered and answer.way is None else None, glib_main_loop())
         elif self.kind in detection.OTHER_INITS:
             # These start no daemon while the host goes down.
             self._way_down.cancel()
@@ -246,7 +248,13 @@ class HostMode:
             self._go_down(Kind())
         elif not self._asking:
             self._asking = True
-            ask_later(lambda way, answered: self._go_down(Kind() if way is None else Kind(*way)), glib_main_loop())
+            ask_later(self._told_why, glib_main_loop())
+
+    def _told_why(self, answer: Answer) -> None:
+        if answer.restarts and self.leave_jobs():
+            self._log(INFO, "This daemon is started anew, jobs go on")
+        else:
+            self._go_down(Kind() if answer.way is None else Kind(*answer.way))
 
     def _end_of_container(self, level: str) -> None:
         again, self._told_to_end = self._told_to_end, True

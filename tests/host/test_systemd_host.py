@@ -144,6 +144,27 @@ def test_b237_a_plain_stop(boot: Boot) -> None:
     assert not re.search(r"\bsleep 1000\b", host.shell("ps -eo args"))
 
 
+def test_b237_jobs_go_on_while_the_service_is_restarted(boot: Boot) -> None:
+    host = boot({"web": WEB, "once": "start on startup or runlevel or filesystem or started rsyslog\ntask\nexec true",
+                 "loud": "start on runlevel 2\nexec sh -c 'while :; do echo line; sleep 0.1; done'",
+                 "log": "start on started rsyslog\nstop on stopping rsyslog\nexec sleep 1000"}, units={"rsyslog.service": SERVICE})
+    host.wait_status("web", "web start/running")
+    host.wait_status("log", "log start/running")
+    host.wait_status("loud", "loud start/running")
+    jobs, count = [host.status(job) for job in ("web", "log", "loud")], len(host.events())
+    for _ in range(3):
+        host.shell("systemctl restart upstart-compat")
+        assert [host.status(job) for job in ("web", "log", "loud")] == jobs, "the same processes"
+        lines = host.log("loud").count("line")
+        host.eventually(lambda lines=lines: host.log("loud").count("line") > lines)
+        host.eventually(lambda: host.main_pid("upstart-host-bridge"))
+    assert host.shell("systemctl is-active web.service").strip() == "active"
+    # With all that follows, and nothing but that.
+    host.shell("systemctl stop rsyslog")
+    host.wait_status("log", "log stop/waiting")
+    assert host.events()[count:] == ["stopping", "stopping", "stopped", "stopped"]
+
+
 def _killed(host: SystemdHost, unit: str) -> None:
     """Kill it, and wait until both are there again."""
     pid, bridge = host.main_pid(unit), host.main_pid("upstart-host-bridge")

@@ -2,10 +2,12 @@
 from __future__ import annotations
 
 import pathlib
+from typing import List
 
 import pytest
 
 from compat.bridges.host.fact import HostEvent
+from compat.bridges.host.systemd_question import Answer
 from compat.host import detection, mode
 from tests.host.host_machine import HostMachine
 
@@ -151,6 +153,26 @@ def test_b237_a_plain_stop_has_no_events(machine: HostMachine) -> None:
     assert machine.status("web") == "web stop/waiting"
     assert [line for line in machine.history() if line.startswith(("runlevel 6", "runlevel 0", "session-end"))] == []
     assert machine.mode.facts() == before, "facts stay"
+
+
+@pytest.mark.parametrize("can_leave", [True, False])
+def test_b237_a_daemon_that_is_started_anew_leaves_its_jobs(machine: HostMachine, monkeypatch: pytest.MonkeyPatch, can_leave: bool) -> None:
+    machine.load({"web": "start on runlevel 2\nstop on runlevel [!2]\nexec web"})
+    at_level_2(machine)
+    monkeypatch.setattr(mode, "ask_later", lambda done, glib: done(Answer(answered=True, restarts=True)))
+    asked: List[bool] = []
+
+    def leave() -> bool:
+        asked.append(True)
+        return can_leave
+
+    machine.mode.leave_jobs = leave
+    machine.mode.terminated()
+    machine.settle()
+    assert asked == [True]
+    # Without a journal nobody could go on with them.
+    assert machine.status("web").startswith("web start/running" if can_leave else "web stop/waiting")
+    assert machine.quit_called != can_leave, "whoever leaves the jobs ends the loop"
 
 
 def test_b221_the_first_step_early_and_the_rest_later(machine: HostMachine) -> None:
