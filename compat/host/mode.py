@@ -31,6 +31,7 @@ from .known_facts import KnownFacts
 from .mounts_left import network_mounts_left
 from .owned_jobs import OwnedJobs
 from .profile import RHEL
+from .runit_end import RunitEnd
 from .runlevel_record import write_runlevel
 from .shutdown import Host, Kind
 from .way_down import WayDown
@@ -51,16 +52,20 @@ class Engine(EngineView, Protocol):
 
 
 class Settings:
-    """From the command line: kind of host, profile if it was given, the job whose end is the daemon's, and places of files."""
+    """From the command line: kind of host, profile if it was given, the job whose end is the daemon's, and places of files.
+
+    ``root``: where the files of the host's init are.
+    """
 
     def __init__(self, kind: str, profile: Optional[str] = None, exit_with: Optional[str] = None,
-                 configuration: str = PATH, facts: str = FACTS, records: Tuple[str, str] = (UTMP, WTMP)) -> None:
+                 configuration: str = PATH, facts: str = FACTS, records: Tuple[str, str] = (UTMP, WTMP), root: str = "/") -> None:
         self.kind = kind
         self.profile = profile
         self.exit_with = exit_with
         self.configuration = configuration
         self.facts = facts
         self.records = records
+        self.root = root
 
 
 class HostMode:
@@ -76,6 +81,7 @@ class HostMode:
         self._feed_engine = feed
         self._log = log
         self._quit = loop.quit
+        self._runit_end = RunitEnd(settings.root)
         self._asking = False
         self._told_to_end = False
         self.exit_status = 0
@@ -244,8 +250,9 @@ class HostMode:
     def _stop_or_go_down(self) -> None:
         """Nearly always upstart-shutdown.service was stopped before; else it is found out what this is (B223, B237)."""
         if self._way_down.begun or self.kind != detection.SYSTEMD:
-            # Other inits run the stop command of their script before; what is left is this daemon alone.
-            self._go_down(Kind())
+            # Other inits run the stop command of their script before; what is left is this daemon alone. runit has none.
+            way = self._runit_end.way() if self.kind == detection.RUNIT else None
+            self._go_down(Kind() if way is None else Kind(*way))
         elif not self._asking:
             self._asking = True
             ask_later(self._told_why, glib_main_loop())

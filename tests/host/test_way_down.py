@@ -343,6 +343,47 @@ def test_b237_b265_a_stop_by_a_script_alone_is_no_end_of_the_host(tmp_path: path
     assert machine.quit_called and not [each for each in machine.history() if each.startswith("runlevel 0")]
 
 
+@pytest.mark.parametrize(("at_boot", "mode_of_reboot", "expected"), [
+    (True, 0o100, ["runlevel 6 2"]), (True, 0o000, ["runlevel 0 2 POWEROFF"]), (False, None, ["runlevel 0 2 POWEROFF"])])
+def test_b218_b265_the_end_of_a_host_with_runit(
+        tmp_path: pathlib.Path, at_boot: bool, mode_of_reboot: "int | None", expected: List[str]) -> None:
+    files = tmp_path / "etc" / "runit"
+    files.mkdir(parents=True)
+    stop, reboot = files / "stopit", files / "reboot"
+    if at_boot:
+        for file in (stop, reboot):
+            file.touch(0o000)
+    machine = HostMachine(tmp_path, detection.RUNIT)
+    machine.load({"web": "start on runlevel [2345]\nstop on runlevel [!2345]\nexec web"})
+    at_level_2(machine)
+    # As runit-init does it, and runit after it.
+    before = stop.stat().st_ctime_ns if at_boot else 0
+    stop.touch()
+    while stop.stat().st_ctime_ns == before:
+        # The kernel's clock for files ticks every few milliseconds.
+        stop.chmod(0o100)
+    if mode_of_reboot is not None:
+        reboot.chmod(mode_of_reboot)
+    stop.chmod(0o000)
+    machine.mode.terminated()
+    machine.settle()
+    assert machine.quit_called and machine.status("web") == "web stop/waiting"
+    assert [each for each in machine.history() if each.startswith(("runlevel 0", "runlevel 6"))] == expected
+
+
+def test_b237_b265_a_service_of_runit_that_is_stopped_alone(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "etc" / "runit").mkdir(parents=True)
+    for name in ("stopit", "reboot"):
+        # Left by the last boot's end, on a file system that is not made anew.
+        (tmp_path / "etc" / "runit" / name).touch(0o100)
+    machine = HostMachine(tmp_path, detection.RUNIT)
+    machine.load({"web": "start on runlevel [2345]\nexec web"})
+    at_level_2(machine)
+    machine.mode.terminated()
+    machine.settle()
+    assert machine.quit_called and not [each for each in machine.history() if each.startswith(("runlevel 0", "runlevel 6"))]
+
+
 def test_b221_b264_a_way_down_that_an_earlier_daemon_began_is_over(tmp_path: pathlib.Path) -> None:
     machine = HostMachine(tmp_path, detection.OPENRC)
     machine.load({})

@@ -14,7 +14,7 @@ from ...host.profile import PROFILES, RHEL, UBUNTU
 #: Those two are served by no host bridge.
 SYSTEMD, CONTAINER, BARE, SESSION, PLAIN = detection.SYSTEMD, detection.CONTAINER, detection.NONE, "session", "plain"
 #: Whose services stand for jobs.
-WITH_SERVICES = (SYSTEMD, detection.OPENRC, detection.RUNIT)
+WITH_SERVICES = (SYSTEMD, detection.OPENRC, detection.RUNIT, detection.S6)
 _HOSTS = (SYSTEMD, *detection.OTHER_INITS)
 
 _BOOTED = (*_HOSTS, CONTAINER, BARE)
