@@ -92,6 +92,7 @@ EVENTS: Tuple[Row, ...] = (
 
 #: Events of other times and places, and why none of them comes here (B193, B267).
 NEVER: Dict[str, str] = {
+    "control-alt-delete": "these keys are the host's, unless host.conf says emit-control-alt-delete=yes",
     "fedora.serial-console-available": "the host owns its consoles",
     "splash-request": "the host owns its splash screen",
     "recovery": "the host owns its recovery",
