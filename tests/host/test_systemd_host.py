@@ -212,7 +212,8 @@ def test_b214_single_user_mode_and_back(boot: Boot) -> None:
 
 
 def test_b216_power_failure_and_keys(boot: Boot) -> None:
-    host = boot({"web": WEB, "power": "start on power-status-changed\ntask\nexec env", "keyboard": "start on keyboard-request\ntask\nexec env",
+    host = boot({"web": WEB, "power": "start on power-status-changed\ntask\nexec env",
+                 "keyboard": "start on keyboard-request\ntask\nexec env",
                  "keys": "start on control-alt-delete\ntask\nexec env"}, configuration="emit-control-alt-delete=yes")
     host.wait_status("web", "web start/running")
     # Debian has no target for the second, and takes the third for a reboot.

@@ -31,6 +31,7 @@ _UP_STATES = frozenset(("active", "reloading", "refreshing"))
 _AUTO_RESTART = "auto-restart"
 _EXITED, _KILLED, _DUMPED = 1, 2, 3
 _NEVER = Phase(DOWN)
+_OF_USERS = ("user@", "user-runtime-dir@")
 
 
 class UnitSeen(NamedTuple):
@@ -111,7 +112,7 @@ class NativeUnits:
         if job is None or not (self._every or ("@" in unit and job[0] in self._names)):
             return False
         # Not by what was found out earlier: this is asked before units are looked at anew.
-        return not _has_our_name(unit) and not self._shows_job(unit)
+        return not _is_no_job(unit) and not self._shows_job(unit)
 
     # -- what happens ----------------------------------------------------------------------------------------------
 
@@ -194,8 +195,8 @@ class NativeUnits:
         return facts
 
     def _is_ours(self, unit: str) -> bool:
-        """Units of the layer itself are never told of (B235)."""
-        if _has_our_name(unit) or unit in self._of_jobs:
+        """Units that are never told of (B234, B235)."""
+        if _is_no_job(unit) or unit in self._of_jobs:
             return True
         if not self._shows_job(unit):
             return False
@@ -213,7 +214,7 @@ class NativeUnits:
         self._may_be = {}
         for name in sorted(names):
             for unit in self._aliases.candidates(name):
-                if not _has_our_name(unit):
+                if not _is_no_job(unit):
                     self._may_be.setdefault(unit, []).append(name)
 
     def _names_that_mean(self, unit: str) -> List[str]:
@@ -358,9 +359,9 @@ def _is_over(seen: UnitSeen) -> bool:
     return seen.active not in _UP_STATES and seen.active not in ("activating", "deactivating")
 
 
-def _has_our_name(unit: str) -> bool:
-    """Units that jobs run in, and those of the program."""
-    return unit.startswith("upstart-") and unit.endswith((".service", ".scope"))
+def _is_no_job(unit: str) -> bool:
+    """Units that jobs run in, those of the program (B235), and what systemd has for each user (B234)."""
+    return unit.startswith(_OF_USERS) or unit.startswith("upstart-") and unit.endswith((".service", ".scope"))
 
 
 def _result(seen: UnitSeen, stopping: bool) -> Tuple[str, ...]:

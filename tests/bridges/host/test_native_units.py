@@ -277,6 +277,13 @@ def test_b235_units_of_the_layer_are_never_told_of() -> None:
     assert host.table.known == {} and not host.units.takes("upstart-x.service")
 
 
+def test_b234_what_systemd_has_for_each_user_is_no_job() -> None:
+    host = Host("started user or started JOB=*")
+    units = ("user@1000.service", "user-runtime-dir@1000.service")
+    assert host.first(*(UnitSeen(unit, active="active", invocation="1") for unit in units)) == []
+    assert host.table.known == {} and not any(map(host.units.takes, units)) and host.units.takes("username@1.service")
+
+
 def test_b235_a_unit_that_shows_a_job_is_no_native_one() -> None:
     shown = {"sshd.service", "web.service"}
     host = Host("started ssh or stopped ssh or started JOB=*")
