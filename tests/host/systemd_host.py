@@ -153,6 +153,10 @@ class SystemdHost:
         """``poweroff``, ``reboot`` and the like, and wait for the end."""
         # What systemctl does where there is no logind to ask.
         self.run("systemctl", "--no-block", "--job-mode=replace-irreversibly", "start", f"{how}.target")
+        self.wait_end()
+
+    def wait_end(self) -> None:
+        """Until the host is down."""
         began = time.monotonic()
         while self._call("pid", "-n", self._name).returncode == 0:
             assert time.monotonic() - began < _PATIENCE
