@@ -12,7 +12,7 @@ from . import UPSTART_VERSION
 from .engine.actions import DEBUG, ERROR, INFO, MESSAGE
 
 _CONSOLES = ("none", "output", "owner", "log")
-_HOSTS = ("auto", "systemd", "openrc", "runit", "sysvinit", "container", "none")
+_HOSTS = ("auto", "systemd", "openrc", "runit", "s6", "sysvinit", "container", "none")
 _PROFILES = ("ubuntu", "rhel", "chromeos", "minimal")
 _ANSWERS = ("yes", "no")
 _BACKENDS = ("auto", "native", "systemd")
@@ -38,7 +38,7 @@ Options:
       --session               use the D-Bus session bus and no private socket (for tests)
       --user                  run as the init of a user's session
       --host=KIND             emit the events of the host: auto, systemd, openrc, runit,
-                          sysvinit, container or none
+                          s6, sysvinit, container or none
       --profile=NAME          system that the jobs come from: ubuntu, rhel, chromeos or minimal
       --exit-with=JOB         with --host: end when this job has ended, with its exit status
       --restart               go on for the daemon that executed this one: no start-up event

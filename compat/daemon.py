@@ -119,6 +119,7 @@ class Daemon:
             mark_dead_in_utmp if self._system_mode else None, self._store)
         self._supervisor.backend = self._backend
         self._supervisor.session_ended = self._session_ended
+        self._jobs_go_on = False
         self._host = self._host_mode()
         feed = self._supervisor.feed if self._host is None else self._host.feed
         self._catalogue = Catalogue(sources, self._supervisor.feed if self._host is None else self._host.define, self.log)
@@ -188,17 +189,21 @@ class Daemon:
             self._supervisor.feed(EmitEvent(None, "child-subreaper-failed"))
         try:
             self._loop.run()
-            if self._journal is not None:
+            if self._journal is not None and not self._jobs_go_on:
                 self._journal.remove()
         finally:
             if self._host is not None:
                 self._host.close()
             self._notifier.close()
             self._session_file.remove()
-            if self._job_units is not None:
+            if self._job_units is not None and not self._jobs_go_on:
                 self._job_units.close()
             self._control.close()
-            self._backend.close()
+            if self._jobs_go_on:
+                # Nothing that the next daemon needs is touched: it begins as if this one had died.
+                self._backend.write_held_output()
+            else:
+                self._backend.close()
             self._log_lines.flush()
         return 0 if self._host is None else self._host.exit_status
 
@@ -299,7 +304,17 @@ class Daemon:
             kind = host_kind(self.pid1, self._environment)
         facts = os.path.join(self._options.statedir or _STATE_DIRECTORY, "facts.json")
         settings = Settings(kind, self._options.profile, self._options.exit_with, facts=facts)
-        return HostMode(settings, self._engine, self._supervisor.feed, self._loop, self.log, self._environment)
+        mode = HostMode(settings, self._engine, self._supervisor.feed, self._loop, self.log, self._environment)
+        mode.leave_jobs = self._leave_jobs
+        return mode
+
+    def _leave_jobs(self) -> bool:
+        """The next daemon goes on with the jobs, as it would if this one had died (B204)."""
+        if self._journal is None:
+            return False
+        self._jobs_go_on = True
+        self._loop.quit()
+        return True
 
     def _perform(self, action: Any) -> None:
         if self._host is None or not self._host.perform(action):

@@ -6,6 +6,9 @@ them. A name that is taken is never replaced, and only links that lead to this v
 
 The names go to /usr/bin, which is on the PATH of sudo, of cron and of jobs everywhere; with ``--sbin`` also to
 /sbin, and there with ``initctl``. Where /usr/bin and /sbin are one directory, ``initctl`` still waits for ``--sbin``.
+
+``telinit`` and ``runlevel`` belong to the host's init, which mostly has both (systemd-sysv); so they have an option of
+their own, and a directory that comes before /sbin on the PATH is the place for them there.
 """
 from __future__ import annotations
 
@@ -18,9 +21,10 @@ SBIN = "/sbin"
 COMMANDS = ("start", "stop", "restart", "reload", "status")
 CLIENT = "initctl"
 NAMES = (CLIENT, *COMMANDS)
+RUNLEVELS = ("telinit", "runlevel")
 
 _HELP = f"""\
-Usage: upstart-compat links --enable [--sbin | --directory=DIR]
+Usage: upstart-compat links --enable [--runlevel] [--sbin | --directory=DIR]
        upstart-compat links --disable [--sbin | --directory=DIR]
        upstart-compat links --list [--sbin | --directory=DIR]
 Make, remove or show the names under which old scripts call the client.
@@ -30,7 +34,9 @@ Make, remove or show the names under which old scripts call the client.
       --list            show the names: link, free or taken
       --sbin            in {SBIN} too, and {CLIENT} with them; with --disable and --list: there only.
                         Other software takes a host with {SBIN}/{CLIENT} for one that Upstart runs
-      --directory=DIR   all six names in this directory, and nowhere else
+      --runlevel        {" and ".join(RUNLEVELS)} too, in {SBIN} or DIR. Where the host's init has them, a DIR that scripts
+                        look into before {SBIN} is the place for ours, as /usr/local/sbin
+      --directory=DIR   {CLIENT} and {", ".join(COMMANDS)} in this directory, and nowhere else
       --help            show this help and exit
 
 A name that is taken is never replaced: then no link is made at all, and the exit status is 1.
@@ -106,19 +112,22 @@ class Links:
         return [f"{self.state(path):5}  {path}" for path in paths]
 
 
-def _places(action: str, sbin: bool, directory: Optional[str]) -> List[Place]:
+def _places(action: str, sbin: bool, runlevel: bool, directory: Optional[str]) -> List[Place]:
+    runlevels = RUNLEVELS if runlevel or action != "--enable" else ()
     if directory is not None:
-        return [Place(os.path.abspath(directory), NAMES)]
-    in_bin, in_sbin = Place(BIN, COMMANDS), Place(SBIN, NAMES)
+        return [Place(os.path.abspath(directory), (*NAMES, *runlevels))]
+    in_bin = Place(BIN, COMMANDS)
     if action == "--enable":
-        return [in_bin, in_sbin] if sbin else [in_bin]
+        in_sbin = Place(SBIN, (*(NAMES if sbin else ()), *runlevels))
+        return [in_bin, in_sbin] if in_sbin.names else [in_bin]
+    in_sbin = Place(SBIN, (*NAMES, *runlevels))
     return [in_sbin] if sbin else [in_bin, in_sbin]
 
 
 def main(arguments: Sequence[str], client: str) -> int:
     """Carry ``arguments`` out, which follow ``links``, for the client at the absolute path ``client``; the exit status."""
     action = ""
-    sbin = False
+    sbin = runlevel = False
     directory: Optional[str] = None
     try:
         for word in arguments:
@@ -130,6 +139,8 @@ def main(arguments: Sequence[str], client: str) -> int:
                 action = word
             elif word == "--sbin":
                 sbin = True
+            elif word == "--runlevel":
+                runlevel = True
             elif name == "--directory" and equals and value:
                 directory = value
             else:
@@ -138,7 +149,9 @@ def main(arguments: Sequence[str], client: str) -> int:
             raise _Refused("one of --enable, --disable and --list is needed (see --help)", 2)
         if sbin and directory is not None:
             raise _Refused("--sbin and --directory exclude each other", 2)
-        _carry_out(action, Links(client), _places(action, sbin, directory))
+        if runlevel and action != "--enable":
+            raise _Refused("--runlevel is for --enable", 2)
+        _carry_out(action, Links(client), _places(action, sbin, runlevel, directory))
     except _Refused as refused:
         print(f"links: {refused.text}", file=sys.stderr)
         return refused.status

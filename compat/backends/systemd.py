@@ -142,9 +142,21 @@ class SystemdBackend:
             self._units.release_others(self._services.in_use() | self._scopes.in_use())
 
     def _unit_removed(self, unit: str) -> None:
+        if (self._services.uses(unit) or self._scopes.uses(unit)) and self._is_there(unit):
+            # What went was one of the same name before it.
+            return
         if self._units.removed(unit):
             self._scopes.removed(unit)
             self._services.removed(unit)
+
+    def _is_there(self, unit: str) -> bool:
+        try:
+            return self._connection.has_unit(unit)
+        except SystemdError:
+            # It is asked about when there is somebody to ask.
+            return True
+        finally:
+            self._units.dispatch_later()
 
     @property
     def connection(self) -> SystemdConnection:

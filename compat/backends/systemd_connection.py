@@ -252,6 +252,16 @@ class SystemdConnection:
         rows = self._raw(_NAME, _PATH, _MANAGER, b"ListUnitsByPatterns", arguments) or []
         return [row[0].decode("ascii", "replace") for row in rows]
 
+    def has_unit(self, unit: str) -> bool:
+        """Whether systemd has a unit; one that is not loaded stays so. Raises SystemdError."""
+        try:
+            self.call(b"GetUnit", b"s", unit.encode("ascii"))
+        except SystemdError as error:
+            if error.number != errno.ENOENT:
+                raise
+            return False
+        return True
+
     def service_result(self, unit: str) -> Tuple[str, int]:
         """Why a service is not running, and its exit status, which is systemd's own if the program never ran. Raises SystemdError."""
         path = self.path(unit)

@@ -93,6 +93,10 @@ class TransientScopes:
         """The unit that a process is in, "" if it is in none of these."""
         return self._units_of.get(spawn, "")
 
+    def uses(self, unit: str) -> bool:
+        """Whether a process that is not over is in this unit, or will be."""
+        return self._connection.path(unit) in self._inside
+
     def in_use(self) -> Set[str]:
         """Units that are being made."""
         return set(self._settling)

@@ -111,6 +111,10 @@ class TransientServices:
         service = self._services.get(spawn)
         return "" if service is None else service.unit
 
+    def uses(self, unit: str) -> bool:
+        """Whether a process that is not over is in this unit."""
+        return any(each.unit == unit for each in self._services.values())
+
     # -- starting --------------------------------------------------------------------------------------------------
 
     def begin(self, request: SpawnProcess) -> None:

@@ -42,6 +42,8 @@ class TransientUnits:
         self._found_gone: List[str] = []
         #: All that systemd has, or may still have.
         self._names: Set[str] = set()
+        #: Those that systemd was told to drop, and how. It says twice that a unit has come to rest; told twice, it would load it anew.
+        self._dropped: Dict[str, bytes] = {}
         self._warned: Set[str] = set()
 
     def dispatch_later(self) -> None:
@@ -98,6 +100,7 @@ class TransientUnits:
     def let_go(self, unit: str) -> None:
         """Its process is over and done with: the unit goes as soon as systemd has come to rest with it."""
         self._names.add(unit)
+        self._dropped.pop(unit, None)
         self._connection.watch(unit, partial(self._changed, unit))
 
     def release(self, unit: str) -> None:
@@ -124,6 +127,7 @@ class TransientUnits:
         if unit not in self._names:
             return False
         self._names.discard(unit)
+        self._dropped.pop(unit, None)
         self._connection.unwatch(unit)
         return True
 
@@ -132,11 +136,14 @@ class TransientUnits:
         if interface != _UNIT_INTERFACE or state is None:
             return
         if state == b"active" and properties.get(b"SubState") == b"exited":
-            self._call(b"StopUnit", b"ss", unit.encode("ascii"), b"replace")
+            self._drop(unit, b"StopUnit", b"ss", unit.encode("ascii"), b"replace")
         elif state == b"failed":
-            self._call(b"ResetFailedUnit", b"s", unit.encode("ascii"))
+            self._drop(unit, b"ResetFailedUnit", b"s", unit.encode("ascii"))
 
-    def _call(self, method: bytes, signature: bytes, *arguments: bytes) -> None:
+    def _drop(self, unit: str, method: bytes, signature: bytes, *arguments: bytes) -> None:
+        if self._dropped.get(unit) == method:
+            return
+        self._dropped[unit] = method
         try:
             self._connection.call(method, signature, *arguments)
         except SystemdError:

@@ -1,4 +1,4 @@
-"""Reads /etc/upstart-compat/host.conf, what an administrator says about host mode (B198, B212, B220, B232, B238, B270, B271).
+"""Reads /etc/upstart-compat/host.conf, what an administrator says about host mode (B198, B212, B216, B220, B232, B238, B270, B271).
 
 One line, one thing; a word that begins with # begins a comment:
 
@@ -7,6 +7,7 @@ One line, one thing; a word that begins with # begins a comment:
     hook NAME…                                the units of these names, or these units, wait for jobs when they start and stop
     on SOURCE emit EVENT [KEY=VALUE]… [wait]  an event of one's own
     runlevel=N  profile=P  shutdown-limit=S
+    emit-control-alt-delete=yes               the target that systemd starts for these keys is an event
 
 SOURCE is ``unit NAME up|down|starting|stopping``, ``mount PATH``, ``link NAME up|down`` or ``boot NAME``.
 """
@@ -22,6 +23,10 @@ PATH = "/etc/upstart-compat/host.conf"
 _LEVELS = "0123456"
 _NAME = frozenset(string.ascii_letters + string.digits + "_")
 _PHASES = {"unit": ("up", "down", "starting", "stopping"), "link": ("up", "down")}
+
+
+_YES, _NO = "yes", "no"
+_CONTROL_ALT_DELETE = "emit-control-alt-delete"
 
 
 class Mapping(NamedTuple):
@@ -41,6 +46,10 @@ class Mapping(NamedTuple):
             parts = [part.replace("%u", unit).replace("%m", mount).replace("%i", interface) for part in parts]
             filled.append(f"{key}={'%'.join(parts)}")
         return tuple(filled)
+
+
+#: B216.
+CONTROL_ALT_DELETE = Mapping(("unit", "ctrl-alt-del.target", "up"), "control-alt-delete")
 
 
 class HostConfiguration(NamedTuple):
@@ -123,6 +132,7 @@ class _Reader:
     def configuration(self, path: str) -> HostConfiguration:
         """Everything that was read."""
         settings = self._settings
+        keys = (CONTROL_ALT_DELETE,) if settings.get(_CONTROL_ALT_DELETE) == _YES else ()
         limit = settings.get("shutdown-limit")
         return HostConfiguration(
             path=path,
@@ -131,7 +141,7 @@ class _Reader:
             unmask=frozenset(name for name, mask in self._masks.items() if not mask),
             hooks=tuple(self._hooks),
             default_masks=self._default_masks,
-            mappings=tuple(self._mappings),
+            mappings=(*self._mappings, *keys),
             runlevel=settings.get("runlevel"),
             profile=settings.get("profile"),
             shutdown_limit=None if limit is None else int(limit))
@@ -142,6 +152,8 @@ def _check_setting(key: str, value: str) -> None:
         good = len(value) == 1 and value in _LEVELS
     elif key == "profile":
         good = value in PROFILES
+    elif key == _CONTROL_ALT_DELETE:
+        good = value in (_YES, _NO)
     elif key == "shutdown-limit":
         good = value.isascii() and value.isdigit() and 0 < int(value) <= 86400
     else:

@@ -4,9 +4,9 @@ from __future__ import annotations
 import os
 from typing import Mapping
 
-SYSTEMD, OPENRC, RUNIT, SYSVINIT, CONTAINER, NONE = "systemd", "openrc", "runit", "sysvinit", "container", "none"
+SYSTEMD, OPENRC, RUNIT, S6, SYSVINIT, CONTAINER, NONE = "systemd", "openrc", "runit", "s6", "sysvinit", "container", "none"
 #: Inits that are watched by their files.
-OTHER_INITS = (OPENRC, RUNIT, SYSVINIT)
+OTHER_INITS = (OPENRC, RUNIT, S6, SYSVINIT)
 KINDS = (SYSTEMD, *OTHER_INITS, CONTAINER, NONE)
 AUTO = "auto"
 
@@ -26,6 +26,9 @@ def host_kind(pid1: bool, environment: Mapping[str, str], root: str = "/") -> st
         return CONTAINER
     if os.path.isdir(os.path.join(root, "run/runit")):
         return RUNIT
+    # Where s6-linux-init has its services.
+    if os.path.isdir(os.path.join(root, "run/service/.s6-svscan")):
+        return S6
     if any(os.path.exists(os.path.join(root, pipe)) for pipe in ("run/initctl", "dev/initctl")):
         return SYSVINIT
     return NONE

@@ -13,7 +13,7 @@ from ..bridges.host.aliases import Aliases
 from ..bridges.host.described_host import described_host
 from ..bridges.host.event_sources import Host as DescribedHost
 from ..bridges.host.fact import Fact, HostEvent
-from ..bridges.host.systemd_question import ask_later
+from ..bridges.host.systemd_question import Answer, ask_later
 from ..bridges.host.unit_files import UnitFiles
 from ..control.wire import glib_main_loop
 from ..engine.actions import INFO, WARN, JobFailed, StateChanged
@@ -31,6 +31,7 @@ from .known_facts import KnownFacts
 from .mounts_left import network_mounts_left
 from .owned_jobs import OwnedJobs
 from .profile import RHEL
+from .runit_end import RunitEnd
 from .runlevel_record import write_runlevel
 from .shutdown import Host, Kind
 from .way_down import WayDown
@@ -51,16 +52,20 @@ class Engine(EngineView, Protocol):
 
 
 class Settings:
-    """From the command line: kind of host, profile if it was given, the job whose end is the daemon's, and places of files."""
+    """From the command line: kind of host, profile if it was given, the job whose end is the daemon's, and places of files.
+
+    ``root``: where the files of the host's init are.
+    """
 
     def __init__(self, kind: str, profile: Optional[str] = None, exit_with: Optional[str] = None,
-                 configuration: str = PATH, facts: str = FACTS, records: Tuple[str, str] = (UTMP, WTMP)) -> None:
+                 configuration: str = PATH, facts: str = FACTS, records: Tuple[str, str] = (UTMP, WTMP), root: str = "/") -> None:
         self.kind = kind
         self.profile = profile
         self.exit_with = exit_with
         self.configuration = configuration
         self.facts = facts
         self.records = records
+        self.root = root
 
 
 class HostMode:
@@ -76,9 +81,12 @@ class HostMode:
         self._feed_engine = feed
         self._log = log
         self._quit = loop.quit
+        self._runit_end = RunitEnd(settings.root)
         self._asking = False
         self._told_to_end = False
         self.exit_status = 0
+        #: ends the daemon without its jobs, for the next one to go on with; False where that cannot be
+        self.leave_jobs: Callable[[], bool] = lambda: False
         self._job_status: Dict[str, int] = {}
         self._configuration = self._read_configuration()
         self._owned = OwnedJobs(self._configuration, self._profile_given(), feed, log)
@@ -167,7 +175,7 @@ class HostMode:
         self._facts.load()
         if self._facts.table.phase("shutdown") and self.kind == detection.SYSTEMD:
             # Begun by an earlier daemon, and perhaps cancelled since.
-            ask_later(lambda way, answered: self._way_down.cancel() if answered and way is None else None, glib_main_loop())
+            ask_later(lambda answer: self._way_down.cancel() if answer.answered and answer.way is None else None, glib_main_loop())
         elif self.kind in detection.OTHER_INITS:
             # These start no daemon while the host goes down.
             self._way_down.cancel()
@@ -242,11 +250,18 @@ class HostMode:
     def _stop_or_go_down(self) -> None:
         """Nearly always upstart-shutdown.service was stopped before; else it is found out what this is (B223, B237)."""
         if self._way_down.begun or self.kind != detection.SYSTEMD:
-            # Other inits run the stop command of their script before; what is left is this daemon alone.
-            self._go_down(Kind())
+            # Other inits run the stop command of their script before; what is left is this daemon alone. runit has none.
+            way = self._runit_end.way() if self.kind == detection.RUNIT else None
+            self._go_down(Kind() if way is None else Kind(*way))
         elif not self._asking:
             self._asking = True
-            ask_later(lambda way, answered: self._go_down(Kind() if way is None else Kind(*way)), glib_main_loop())
+            ask_later(self._told_why, glib_main_loop())
+
+    def _told_why(self, answer: Answer) -> None:
+        if answer.restarts and self.leave_jobs():
+            self._log(INFO, "This daemon is started anew, jobs go on")
+        else:
+            self._go_down(Kind() if answer.way is None else Kind(*answer.way))
 
     def _end_of_container(self, level: str) -> None:
         again, self._told_to_end = self._told_to_end, True

@@ -4,7 +4,7 @@ from __future__ import annotations
 import errno
 import os
 import pathlib
-from typing import Any, Callable, Dict, List, Optional, Tuple
+from typing import Any, Callable, Dict, List, Optional, Set, Tuple
 
 import pytest
 
@@ -32,6 +32,8 @@ class ScriptedSystemd:
         self.properties: Dict[str, Dict[bytes, Any]] = {}
         self.left_out: Tuple[bytes, ...] = ()
         self.runs: Dict[str, Optional[Run]] = {}
+        #: those that has_unit knows
+        self.loaded: Set[str] = set()
         self.result: Tuple[str, int] = ("exit-code", 1)
         self.calls: List[Tuple[bytes, bytes]] = []
         self.watched: Dict[str, Changed] = {}
@@ -91,6 +93,10 @@ class ScriptedSystemd:
     def run_of(self, unit: str) -> Optional[Run]:
         self._check()
         return self.runs.get(unit)
+
+    def has_unit(self, unit: str) -> bool:
+        self._check()
+        return unit in self.loaded
 
     def units(self, pattern: str) -> List[str]:
         self._check()

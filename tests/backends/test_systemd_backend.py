@@ -69,6 +69,9 @@ def test_x259_start_and_end(host: SystemdHost, code: int, status: int, fed: int)
     assert host.systemd.calls == []
     host.systemd.say(WEB, UNIT, ActiveState=b"active", SubState=b"exited")
     assert host.systemd.calls == [(b"StopUnit", WEB.encode())]
+    # It says so once more when its own job is done; by then the unit may be gone, and stopping it would load it anew.
+    host.systemd.say(WEB, UNIT, ActiveState=b"active", SubState=b"exited")
+    assert len(host.systemd.calls) == 1
     host.systemd.unit_removed(WEB)
     assert WEB not in host.systemd.watched
     assert not host.of(spawn)[3:] and not host.warnings()
@@ -351,6 +354,18 @@ def test_x80_the_unit_is_removed(host: SystemdHost) -> None:
     gone(host, other)
     host.systemd.unit_removed("upstart-other-main.service")
     assert host.of(other)[2:] == [ProcessVanished(other)]
+
+
+def test_x251_the_unit_before_is_removed_late(host: SystemdHost) -> None:
+    """systemd may load and unload a name once more after the unit of that name has gone, as when somebody asks about it."""
+    spawn = host.running(SLEEP)
+    host.systemd.loaded.add(WEB)
+    host.systemd.unit_removed(WEB)
+    gone(host, spawn)
+    host.systemd.unit_removed(WEB)
+    assert len(host.of(spawn)) == 2
+    host.systemd.ended(WEB, 1, 7)
+    assert host.of(spawn)[2:] == [ProcessEnded(spawn, 7)]
 
 
 # -- forks --------------------------------------------------------------------------------------------------------------------

@@ -22,7 +22,7 @@ class HostMachine(SimulatedMachine):
         self.configuration = directory / "host.conf"
         self.fact_file = directory / "facts.json"
         settings = Settings(kind, profile, exit_with, str(self.configuration), str(self.fact_file),
-                            (str(directory / "utmp"), str(directory / "wtmp")))
+                            (str(directory / "utmp"), str(directory / "wtmp")), str(directory))
         self.mode = HostMode(settings, self.engine, self.supervisor.feed, self, self._log, {}, lambda: self.now)  # type: ignore[arg-type]
         self.supervisor.control = self._perform
         self.supervisor.session_ended = self.mode.session_ended

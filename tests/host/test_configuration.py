@@ -22,6 +22,7 @@ on boot filesystem emit disks-here
 runlevel=3
 profile=rhel
 shutdown-limit=60
+emit-control-alt-delete=yes
 """
     configuration, warnings = parse_configuration(text, "/c")
     assert warnings == []
@@ -31,7 +32,9 @@ shutdown-limit=60
             Mapping(("unit", "display-manager.service", "up"), "login-prompt-visible"),
             Mapping(("mount", "/srv/data"), "data-here", ("PLACE=%m", "X=100%%u"), True),
             Mapping(("link", "eth0", "down"), "lost", ("IFACE=%i",)),
-            Mapping(("boot", "filesystem"), "disks-here")))
+            Mapping(("boot", "filesystem"), "disks-here"),
+            Mapping(("unit", "ctrl-alt-del.target", "up"), "control-alt-delete")))
+    assert parse_configuration("emit-control-alt-delete=no\n") == (HostConfiguration(), [])
 
 
 def test_b270_placeholders() -> None:
@@ -48,6 +51,7 @@ def test_b270_placeholders() -> None:
     ("runlevel=", "illegal value for runlevel: "),
     ("profile=suse", "illegal value for profile: suse"),
     ("shutdown-limit=-1", "illegal value for shutdown-limit: -1"),
+    ("emit-control-alt-delete=perhaps", "illegal value for emit-control-alt-delete: perhaps"),
     ("shutdown-limit=0", "illegal value for shutdown-limit: 0"),
     ("on unit x.service up", "on needs emit"),
     ("on unit x.service sideways emit e", "unknown source: unit x.service sideways"),
@@ -72,6 +76,6 @@ def test_b271_the_example_of_the_documentation() -> None:
     text = (ROOT / "docs" / "host.md").read_text().partition("## /etc/upstart-compat/host.conf")[2].partition("## Units")[0]
     lines = [line[4:] for line in text.splitlines() if line.startswith("    ")]
     configuration, warnings = parse_configuration("\n".join(lines))
-    assert warnings == [] and len(lines) == 10
+    assert warnings == [] and len(lines) == 11
     assert configuration.unmask == {"tty1"} and configuration.aliases == (("database", ("mariadb.service",)),)
-    assert [mapping.wait for mapping in configuration.mappings] == [False, True]
+    assert [mapping.wait for mapping in configuration.mappings] == [False, True, False]

@@ -13,6 +13,7 @@ from compat.host.mounts_left import network_mounts_left
 @pytest.mark.parametrize(("pid1", "files", "environment", "kind"), [
     (False, ["run/systemd/system/x"], {}, "systemd"), (True, ["run/systemd/system/x"], {}, "container"), (True, [], {}, "container"),
     (False, ["run/openrc/softlevel"], {}, "openrc"), (False, ["run/openrc/softlevel", ".dockerenv"], {}, "openrc"),
+    (False, ["run/service/.s6-svscan/x"], {}, "s6"), (False, ["run/service/.s6-svscan/x", ".dockerenv"], {}, "container"),
     (False, ["run/runit/x"], {}, "runit"), (False, ["run/runit/x", ".dockerenv"], {}, "container"),
     (False, ["run/initctl"], {}, "sysvinit"), (False, ["dev/initctl"], {}, "sysvinit"), (True, ["run/openrc/softlevel"], {}, "container"),
     (False, ["run/systemd/system/x", "run/initctl"], {}, "systemd"),

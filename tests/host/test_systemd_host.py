@@ -72,6 +72,19 @@ def test_b226_b227_native_units_are_jobs(boot: Boot) -> None:
     host.wait_log("seen", "RESULT=failed\nPROCESS=main\nEXIT_SIGNAL=SEGV\nHOST_UNIT=rsyslog.service\n")
 
 
+def test_b235_units_that_show_jobs_are_no_native_ones(boot: Boot) -> None:
+    host = boot({"web": WEB, "sshd": "exec sleep 1000", "ssh-too": "start on started ssh\ntask\nexec env",
+                 "all": "start on started JOB!=all\ntask\ninstance $JOB$HOST_UNIT\nexec env"}, units={"rsyslog.service": SERVICE})
+    host.wait_status("web", "web start/running")
+    host.eventually(lambda: "Upstart job sshd" in host.shell("systemctl show -P Description sshd.service"))
+    host.shell("systemctl start sshd")
+    host.wait_status("sshd", "sshd start/running")
+    host.shell("systemctl stop sshd; systemctl restart rsyslog")
+    host.eventually(lambda: "HOST_UNIT=rsyslog.service" in host.log("all-rsyslogrsyslog.service"))
+    assert host.log("ssh-too") == ""
+    assert "sshd.service" not in "".join(path.read_text() for path in host.logs.glob("all-*.log"))
+
+
 def test_b240_b245_an_interface_comes_and_goes(boot: Boot) -> None:
     host = boot({"link": "start on net-device-added\nstop on net-device-removed INTERFACE=$INTERFACE\ninstance $INTERFACE\nexec sleep 1000",
                  "web": WEB, "up": "start on net-device-up IFACE!=lo\ninstance $IFACE$ADDRFAM\ntask\nexec env"})
@@ -131,6 +144,27 @@ def test_b237_a_plain_stop(boot: Boot) -> None:
     assert not re.search(r"\bsleep 1000\b", host.shell("ps -eo args"))
 
 
+def test_b237_jobs_go_on_while_the_service_is_restarted(boot: Boot) -> None:
+    host = boot({"web": WEB, "once": "start on startup or runlevel or filesystem or started rsyslog\ntask\nexec true",
+                 "loud": "start on runlevel 2\nexec sh -c 'while :; do echo line; sleep 0.1; done'",
+                 "log": "start on started rsyslog\nstop on stopping rsyslog\nexec sleep 1000"}, units={"rsyslog.service": SERVICE})
+    host.wait_status("web", "web start/running")
+    host.wait_status("log", "log start/running")
+    host.wait_status("loud", "loud start/running")
+    jobs, count = [host.status(job) for job in ("web", "log", "loud")], len(host.events())
+    for _ in range(3):
+        host.shell("systemctl restart upstart-compat")
+        assert [host.status(job) for job in ("web", "log", "loud")] == jobs, "the same processes"
+        lines = host.log("loud").count("line")
+        host.eventually(lambda lines=lines: host.log("loud").count("line") > lines)
+        host.eventually(lambda: host.main_pid("upstart-host-bridge"))
+    assert host.shell("systemctl is-active web.service").strip() == "active"
+    # With all that follows, and nothing but that.
+    host.shell("systemctl stop rsyslog")
+    host.wait_status("log", "log stop/waiting")
+    assert host.events()[count:] == ["stopping", "stopping", "stopped", "stopped"]
+
+
 def _killed(host: SystemdHost, unit: str) -> None:
     """Kill it, and wait until both are there again."""
     pid, bridge = host.main_pid(unit), host.main_pid("upstart-host-bridge")
@@ -175,6 +209,24 @@ def test_b214_single_user_mode_and_back(boot: Boot) -> None:
     host.wait_status("web", "web start/running")
     host.eventually(lambda: "RUNLEVEL=2\nPREVLEVEL=S\n" in host.log("env"))
     assert host.events().count("startup") == 1
+
+
+def test_b216_power_failure_and_keys(boot: Boot) -> None:
+    host = boot({"web": WEB, "power": "start on power-status-changed\ntask\nexec env",
+                 "keyboard": "start on keyboard-request\ntask\nexec env",
+                 "keys": "start on control-alt-delete\ntask\nexec env"}, configuration="emit-control-alt-delete=yes")
+    host.wait_status("web", "web start/running")
+    # Debian has no target for the second, and takes the third for a reboot.
+    host.shell("for name in kbrequest ctrl-alt-del; do printf '[Unit]\nStopWhenUnneeded=yes\n' > /etc/systemd/system/$name.target; done; "
+               "systemctl daemon-reload")
+    # As the kernel tells the host's init.
+    host.shell("kill -s PWR 1; kill -s WINCH 1")
+    host.wait_log("power", "UPSTART_EVENTS=power-status-changed\n")
+    host.wait_log("keyboard", "UPSTART_EVENTS=keyboard-request\n")
+    for count in (1, 2):
+        host.shell("kill -s INT 1")
+        host.eventually(lambda count=count: host.log("keys").count("UPSTART_EVENTS=control-alt-delete\n") == count)
+    assert host.status("web").startswith("web start/running"), "that was no reboot"
 
 
 def test_b205_replay(boot: Boot) -> None:

@@ -2,10 +2,12 @@
 from __future__ import annotations
 
 import pathlib
+from typing import List
 
 import pytest
 
 from compat.bridges.host.fact import HostEvent
+from compat.bridges.host.systemd_question import Answer
 from compat.host import detection, mode
 from tests.host.host_machine import HostMachine
 
@@ -151,6 +153,26 @@ def test_b237_a_plain_stop_has_no_events(machine: HostMachine) -> None:
     assert machine.status("web") == "web stop/waiting"
     assert [line for line in machine.history() if line.startswith(("runlevel 6", "runlevel 0", "session-end"))] == []
     assert machine.mode.facts() == before, "facts stay"
+
+
+@pytest.mark.parametrize("can_leave", [True, False])
+def test_b237_a_daemon_that_is_started_anew_leaves_its_jobs(machine: HostMachine, monkeypatch: pytest.MonkeyPatch, can_leave: bool) -> None:
+    machine.load({"web": "start on runlevel 2\nstop on runlevel [!2]\nexec web"})
+    at_level_2(machine)
+    monkeypatch.setattr(mode, "ask_later", lambda done, glib: done(Answer(answered=True, restarts=True)))
+    asked: List[bool] = []
+
+    def leave() -> bool:
+        asked.append(True)
+        return can_leave
+
+    machine.mode.leave_jobs = leave
+    machine.mode.terminated()
+    machine.settle()
+    assert asked == [True]
+    # Without a journal nobody could go on with them.
+    assert machine.status("web").startswith("web start/running" if can_leave else "web stop/waiting")
+    assert machine.quit_called != can_leave, "whoever leaves the jobs ends the loop"
 
 
 def test_b221_the_first_step_early_and_the_rest_later(machine: HostMachine) -> None:
@@ -319,6 +341,47 @@ def test_b237_b265_a_stop_by_a_script_alone_is_no_end_of_the_host(tmp_path: path
     machine.mode.interrupted()
     machine.settle()
     assert machine.quit_called and not [each for each in machine.history() if each.startswith("runlevel 0")]
+
+
+@pytest.mark.parametrize(("at_boot", "mode_of_reboot", "expected"), [
+    (True, 0o100, ["runlevel 6 2"]), (True, 0o000, ["runlevel 0 2 POWEROFF"]), (False, None, ["runlevel 0 2 POWEROFF"])])
+def test_b218_b265_the_end_of_a_host_with_runit(
+        tmp_path: pathlib.Path, at_boot: bool, mode_of_reboot: "int | None", expected: List[str]) -> None:
+    files = tmp_path / "etc" / "runit"
+    files.mkdir(parents=True)
+    stop, reboot = files / "stopit", files / "reboot"
+    if at_boot:
+        for file in (stop, reboot):
+            file.touch(0o000)
+    machine = HostMachine(tmp_path, detection.RUNIT)
+    machine.load({"web": "start on runlevel [2345]\nstop on runlevel [!2345]\nexec web"})
+    at_level_2(machine)
+    # As runit-init does it, and runit after it.
+    before = stop.stat().st_ctime_ns if at_boot else 0
+    stop.touch()
+    while stop.stat().st_ctime_ns == before:
+        # The kernel's clock for files ticks every few milliseconds.
+        stop.chmod(0o100)
+    if mode_of_reboot is not None:
+        reboot.chmod(mode_of_reboot)
+    stop.chmod(0o000)
+    machine.mode.terminated()
+    machine.settle()
+    assert machine.quit_called and machine.status("web") == "web stop/waiting"
+    assert [each for each in machine.history() if each.startswith(("runlevel 0", "runlevel 6"))] == expected
+
+
+def test_b237_b265_a_service_of_runit_that_is_stopped_alone(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "etc" / "runit").mkdir(parents=True)
+    for name in ("stopit", "reboot"):
+        # Left by the last boot's end, on a file system that is not made anew.
+        (tmp_path / "etc" / "runit" / name).touch(0o100)
+    machine = HostMachine(tmp_path, detection.RUNIT)
+    machine.load({"web": "start on runlevel [2345]\nexec web"})
+    at_level_2(machine)
+    machine.mode.terminated()
+    machine.settle()
+    assert machine.quit_called and not [each for each in machine.history() if each.startswith(("runlevel 0", "runlevel 6"))]
 
 
 def test_b221_b264_a_way_down_that_an_earlier_daemon_began_is_over(tmp_path: pathlib.Path) -> None:

@@ -79,7 +79,9 @@ def test_b207_the_life_of_the_package(package: pathlib.Path, tmp_path: pathlib.P
         assert box.run("systemctl show -P MainPID upstart-compat") == daemon
         assert "/usr/lib/upstart-compat/compat/daemon.py" in box.files()
 
-        # Nor does the death of the daemon (B204, X260).
+        # Nor does a new daemon (B237), nor the death of one (B204, X260).
+        box.run("systemctl restart upstart-compat")
+        box.eventually("initctl status web", f"web start/running, process {pid}\n")
         box.run("systemctl kill --signal=KILL --kill-who=main upstart-compat")
         box.eventually("systemctl show -p NRestarts upstart-compat", "NRestarts=1")
         box.eventually("initctl status web", f"web start/running, process {pid}\n")

@@ -15,6 +15,7 @@ from compat.links import main
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 COMMANDS = ["reload", "restart", "start", "status", "stop"]
 NAMES = sorted([*COMMANDS, "initctl"])
+RUNLEVELS = ["runlevel", "telinit"]
 Host = Tuple[pathlib.Path, pathlib.Path]
 
 
@@ -139,8 +140,34 @@ def test_list_says_what_each_name_is(client: pathlib.Path, host: Host, capsys: p
     (host[1] / "initctl").write_text("theirs")
     assert main(["--list"], str(client)) == 0
     states: Dict[str, str] = {path: state for state, path in map(str.split, capsys.readouterr().out.splitlines())}
-    assert states == {**{f"{host[0]}/{name}": "link" for name in COMMANDS}, **{f"{host[1]}/{name}": "free" for name in COMMANDS},
-                      f"{host[1]}/initctl": "taken"}
+    assert states == {**{f"{host[0]}/{name}": "link" for name in COMMANDS}, f"{host[1]}/initctl": "taken",
+                      **{f"{host[1]}/{name}": "free" for name in COMMANDS + RUNLEVELS}}
+
+
+def test_c139_telinit_and_runlevel_only_when_asked_for(client: pathlib.Path, host: Host) -> None:
+    assert main(["--enable", "--runlevel"], str(client)) == 0
+    assert (names_in(host[0]), names_in(host[1])) == (COMMANDS, RUNLEVELS)
+    assert subprocess.check_output([str(host[1] / "telinit"), "3"], text=True) == "telinit 3\n"
+    assert main(["--disable"], str(client)) == 0
+    assert (names_in(host[0]), names_in(host[1])) == ([], [])
+    assert main(["--enable", "--sbin", "--runlevel"], str(client)) == 0
+    assert names_in(host[1]) == sorted(NAMES + RUNLEVELS)
+    assert main(["--disable", "--sbin"], str(client)) == 0
+    assert (names_in(host[0]), names_in(host[1])) == (COMMANDS, [])
+
+
+def test_c139_those_of_the_host_s_init_stay_and_ours_go_elsewhere(
+        client: pathlib.Path, host: Host, tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (host[1] / "telinit").symlink_to("/bin/systemctl")
+    assert main(["--enable", "--runlevel"], str(client)) == 1
+    assert capsys.readouterr().err == f"links: taken, nothing done: {host[1]}/telinit\n"
+    assert (names_in(host[0]), names_in(host[1])) == ([], ["telinit"])
+    local = tmp_path / "local"
+    local.mkdir()
+    assert main(["--enable", "--runlevel", f"--directory={local}"], str(client)) == 0
+    assert names_in(local) == sorted(NAMES + RUNLEVELS)
+    assert main(["--disable", f"--directory={local}"], str(client)) == 0
+    assert names_in(local) == []
 
 
 def test_links_in_a_directory_beside_the_client_itself(client: pathlib.Path) -> None:
@@ -157,6 +184,7 @@ def test_links_in_a_directory_beside_the_client_itself(client: pathlib.Path) -> 
     (["--frobnicate"], 2, "unexpected argument: --frobnicate"),
     (["--enable", "--disable"], 2, "unexpected argument: --disable"),
     (["--enable", "--sbin", "--directory=/x"], 2, "exclude each other"),
+    (["--disable", "--runlevel"], 2, "--runlevel is for --enable"),
     (["--enable", "--directory=/nonexistent/place"], 1, "no such directory: /nonexistent/place"),
 ])
 def test_refuses_what_it_cannot_do(

@@ -30,11 +30,12 @@ _UP = ("running", "degraded")
 
 
 class UnitState(NamedTuple):
-    """What counts of a unit: whether it exists, is active, and has a start job in the queue."""
+    """What counts of a unit: whether it exists, is active, and has a job in the queue that starts it, or that ends it."""
 
     loaded: bool = False
     active: bool = False
     queued: bool = False
+    leaving: bool = False
 
 
 class Seen(NamedTuple):

@@ -38,7 +38,8 @@ class BootTargets:
         for unit in units:
             # default.target and the like are other names of these.
             for name in {unit.unit, *unit.names} & set(UNITS):
-                self._units[name] = UnitState(unit.loaded, unit.active in _UP, unit.job and unit.active not in _UP)
+                active = unit.active in _UP
+                self._units[name] = UnitState(unit.loaded, active, unit.job and not active, unit.job and active)
         self.known = self.known or complete
         self._changed()
 

@@ -1,4 +1,4 @@
-"""What the bridge does on a host with another init than systemd: OpenRC, runit, SysV init (B244, B264, B265).
+"""What the bridge does on a host with another init than systemd: OpenRC, runit, s6, SysV init (B244, B264, B265).
 
 The daemon is started when the file systems are there, so the boot's events come one after the other as far as the network. That is
 up when every interface with a carrier has an address, or after two minutes. The services that the init knows stand for jobs.

@@ -1,7 +1,7 @@
 """Talks to logind on the system bus: announcements of a shutdown, the delay lock, new sessions (B221, B268).
 
-Nothing here waits. The bus, and logind on it, may come later, go and come again: the connection is made anew with
-growing pauses, and everything that is needed is asked for again.
+Nothing here waits. The bus, and logind on it, may come later, go and come again: the connection is made anew as soon as there
+is a socket, with growing pauses if that does not answer, and everything that is needed is asked for again.
 """
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import os
 from typing import Any, Callable, Optional
 
 from ...loop import MainLoop, Timer
+from .awaited_path import AwaitedPath
 
 _LOGIN = "org.freedesktop.login1"
 _PATH = "/org/freedesktop/login1"
@@ -18,6 +19,7 @@ _PROPERTIES = "org.freedesktop.DBus.Properties"
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 30.0
 _PATIENCE = 25.0
 _DEFAULT_DELAY = 5.0
+_BY_PATH = "unix:path="
 _GRAPHICAL = ("x11", "wayland", "mir")
 
 _bindings: Any = importlib.import_module("_dbus_bindings")
@@ -40,6 +42,7 @@ class LogindSource:
         self._owner = ""
         self._pause = _FIRST_PAUSE
         self._retry: Optional[Timer] = None
+        self._socket: Optional[AwaitedPath] = None
         self._want_lock = False
         self._lock_fd = -1
         self._announced = False
@@ -63,6 +66,8 @@ class LogindSource:
         self.release_lock()
         if self._retry is not None:
             self._retry.cancel()
+        if self._socket is not None:
+            self._socket.close()
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.close()
@@ -70,7 +75,7 @@ class LogindSource:
     # -- connecting ------------------------------------------------------------------------------------------
 
     def _connect(self) -> None:
-        self._retry = None
+        self._retry = self._socket = None
         try:
             connection = _bindings.Connection(self._address, self._glib)
         except _exceptions.DBusException:
@@ -102,6 +107,11 @@ class LogindSource:
         self._lost()
 
     def _again(self) -> None:
+        path = self._address[len(_BY_PATH):].partition(",")[0] if self._address.startswith(_BY_PATH) else ""
+        if path and not os.path.exists(path):
+            self._pause = _FIRST_PAUSE
+            self._socket = AwaitedPath(path, self._loop, self._connect)
+            return
         self._retry = self._loop.later(self._pause, self._connect)
         self._pause = min(self._pause * 2, _LONGEST_PAUSE)
 

@@ -14,7 +14,7 @@ from ...host.profile import PROFILES, RHEL, UBUNTU
 #: Those two are served by no host bridge.
 SYSTEMD, CONTAINER, BARE, SESSION, PLAIN = detection.SYSTEMD, detection.CONTAINER, detection.NONE, "session", "plain"
 #: Whose services stand for jobs.
-WITH_SERVICES = (SYSTEMD, detection.OPENRC, detection.RUNIT)
+WITH_SERVICES = (SYSTEMD, detection.OPENRC, detection.RUNIT, detection.S6)
 _HOSTS = (SYSTEMD, *detection.OTHER_INITS)
 
 _BOOTED = (*_HOSTS, CONTAINER, BARE)
@@ -92,6 +92,7 @@ EVENTS: Tuple[Row, ...] = (
 
 #: Events of other times and places, and why none of them comes here (B193, B267).
 NEVER: Dict[str, str] = {
+    "control-alt-delete": "these keys are the host's, unless host.conf says emit-control-alt-delete=yes",
     "fedora.serial-console-available": "the host owns its consoles",
     "splash-request": "the host owns its splash screen",
     "recovery": "the host owns its recovery",

@@ -16,7 +16,7 @@ A unit that is not in it has been there before anybody asked, unless the host is
 """
 from __future__ import annotations
 
-from typing import Dict, FrozenSet, Iterable, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Callable, Dict, FrozenSet, Iterable, List, NamedTuple, Optional, Sequence, Set, Tuple
 
 from ...parser.signals import signal_name
 from .aliases import Aliases, job_of
@@ -31,6 +31,7 @@ _UP_STATES = frozenset(("active", "reloading", "refreshing"))
 _AUTO_RESTART = "auto-restart"
 _EXITED, _KILLED, _DUMPED = 1, 2, 3
 _NEVER = Phase(DOWN)
+_OF_USERS = ("user@", "user-runtime-dir@")
 
 
 class UnitSeen(NamedTuple):
@@ -67,12 +68,19 @@ class _Name(NamedTuple):
 
 
 class NativeUnits:
-    """The native units that jobs wait for. ``booting``: the first pass of a boot."""
+    """The native units that jobs wait for. ``booting``: the first pass of a boot.
 
-    def __init__(self, wanted: Wanted, aliases: Aliases, known: Known, booting: bool) -> None:
+    ``shows_job(unit)``: whether this is no native unit, but shows a job to systemctl (B235).
+    """
+
+    def __init__(self, wanted: Wanted, aliases: Aliases, known: Known, booting: bool,
+                 shows_job: Callable[[str], bool] = lambda unit: False) -> None:
         self._wanted = wanted
         self._aliases = aliases
         self._booting = booting
+        self._shows_job = shows_job
+        #: units that were found to show a job; they do until they are looked at anew, though their file may go before
+        self._of_jobs: Set[str] = set()
         self._known = {key[len(_KEY):]: read(phase) for key, phase in known.items() if key.startswith(_KEY)}
         self._told: Dict[str, Phase] = {}
         self._loaded: Dict[str, bool] = {}
@@ -101,7 +109,10 @@ class NativeUnits:
         if self._names_that_mean(unit):
             return True
         job = job_of(unit)
-        return job is not None and not _is_ours(unit) and (self._every or ("@" in unit and job[0] in self._names))
+        if job is None or not (self._every or ("@" in unit and job[0] in self._names)):
+            return False
+        # Not by what was found out earlier: this is asked before units are looked at anew.
+        return not _is_no_job(unit) and not self._shows_job(unit)
 
     # -- what happens ----------------------------------------------------------------------------------------------
 
@@ -111,7 +122,9 @@ class NativeUnits:
 
         Those that went down are told first, so that another may take over a name; then the others as they came up (B230).
         """
-        units = {each.unit: each for each in seen if not _is_ours(each.unit)}
+        if complete:
+            self._of_jobs.clear()
+        units = {each.unit: each for each in seen if not self._is_ours(each.unit)}
         if complete:
             for unit in {*self._told, *self._known} - set(units):
                 units[unit] = UnitSeen(unit, loaded=False)
@@ -181,6 +194,15 @@ class NativeUnits:
             facts.append(Fact(_CHOICE + name, GONE))
         return facts
 
+    def _is_ours(self, unit: str) -> bool:
+        """Units that are never told of (B234, B235)."""
+        if _is_no_job(unit) or unit in self._of_jobs:
+            return True
+        if not self._shows_job(unit):
+            return False
+        self._of_jobs.add(unit)
+        return True
+
     # -- names -----------------------------------------------------------------------------------------------------
 
     def _read_wanted(self) -> None:
@@ -192,7 +214,7 @@ class NativeUnits:
         self._may_be = {}
         for name in sorted(names):
             for unit in self._aliases.candidates(name):
-                if not _is_ours(unit):
+                if not _is_no_job(unit):
                     self._may_be.setdefault(unit, []).append(name)
 
     def _names_that_mean(self, unit: str) -> List[str]:
@@ -337,9 +359,9 @@ def _is_over(seen: UnitSeen) -> bool:
     return seen.active not in _UP_STATES and seen.active not in ("activating", "deactivating")
 
 
-def _is_ours(unit: str) -> bool:
-    """Units of the layer itself are never told of (B235)."""
-    return unit.startswith("upstart-") and unit.endswith((".service", ".scope"))
+def _is_no_job(unit: str) -> bool:
+    """Units that jobs run in, those of the program (B235), and what systemd has for each user (B234)."""
+    return unit.startswith(_OF_USERS) or unit.startswith("upstart-") and unit.endswith((".service", ".scope"))
 
 
 def _result(seen: UnitSeen, stopping: bool) -> Tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""What the files of OpenRC, runit and SysV init say of their services, and of the host's runlevel (B264, B265).
+"""What the files of OpenRC, runit, s6 and SysV init say of their services, and of the host's runlevel (B264, B265).
 
 Each tells which directories to watch, which states its services are in, by systemd's words for them, and whether the host has
 come up. SysV init leaves nothing behind that could be watched: the daemon's own script is started as the last, and that is all.
@@ -6,9 +6,9 @@ come up. SysV init leaves nothing behind that could be watched: the daemon's own
 from __future__ import annotations
 
 import os
-from typing import Dict, Iterator, List, Protocol, Sequence, Tuple
+from typing import Callable, Dict, Iterator, List, Protocol, Sequence, Tuple
 
-from ...host.detection import OPENRC, RUNIT
+from ...host.detection import OPENRC, RUNIT, S6
 
 _OPENRC_DIRECTORY, _SCRIPTS = "run/openrc", "etc/init.d"
 #: Directory to state; while a service changes it is in two, and the first of these counts.
@@ -17,6 +17,10 @@ _OPENRC_STATES = (("stopping", "deactivating"), ("starting", "activating"), ("in
 _NOT_UP = frozenset(("", "sysinit", "boot", "single", "shutdown", "reboot"))
 _RUNIT_PLACES = ("run/runit/runsvdir/current", "etc/service", "var/service", "service")
 _RUNIT_STATES = {"run": "active", "finish": "deactivating"}
+_S6_PLACES = ("run/service",)
+#: In s6's file of 35 or, of late, 43 bytes: two time stamps, then the pid; the last byte is flags, of which one says that the finish
+#: script runs.
+_S6_PID, _S6_FINISHES = slice(24, 32), 0x02
 _DOWN = "inactive"
 #: What a service's name is given for the table of aliases, which is that of systemd's units.
 SUFFIX = ".service"
@@ -65,11 +69,16 @@ class OpenRc:
         return _text(os.path.join(self._states, "softlevel")) not in _NOT_UP
 
 
-class Runit:
-    """runit: a directory for each service, in which its supervisor keeps a file with its state."""
+class Supervision:
+    """A directory for each service, in which its supervisor keeps a file with its state, replaced as a whole.
 
-    def __init__(self, root: str = "/") -> None:
-        self._places = [os.path.join(root, place) for place in _RUNIT_PLACES]
+    ``state`` is given what is in ``file`` below the directory ``supervise``.
+    """
+
+    def __init__(self, places: Sequence[str], file: str, state: Callable[[bytes], str]) -> None:
+        self._places = places
+        self._file = file
+        self._state = state
 
     def directories(self) -> Sequence[str]:
         """As Init."""
@@ -85,8 +94,7 @@ class Runit:
         """As Init."""
         found: Dict[str, str] = {}
         for name, directory in self._services():
-            words = _text(os.path.join(directory, "supervise", "stat")).replace(",", " ").split()
-            found.setdefault(name, _RUNIT_STATES.get(words[0] if words else "", _DOWN))
+            found.setdefault(name, self._state(_bytes(os.path.join(directory, "supervise", self._file))))
         return found
 
     def exists(self, service: str) -> bool:
@@ -94,13 +102,34 @@ class Runit:
         return _is_name(service) and any(os.path.isdir(os.path.join(place, service)) for place in self._places)
 
     def is_up(self) -> bool:
-        """As Init: the daemon is a service of the last stage."""
+        """As Init: the daemon is a service like these, and they are started when all else is done."""
         return True
 
     def _services(self) -> Iterator[Tuple[str, str]]:
         for place in self._places:
             for name in _names(place):
                 yield name, os.path.join(place, name)
+
+
+def runit(root: str = "/") -> Supervision:
+    """runit, whose supervisors write words."""
+    return Supervision([os.path.join(root, place) for place in _RUNIT_PLACES], "stat", _state_of_runit)
+
+
+def s6(root: str = "/") -> Supervision:
+    """s6, whose supervisors write bytes."""
+    return Supervision([os.path.join(root, place) for place in _S6_PLACES], "status", _state_of_s6)
+
+
+def _state_of_runit(data: bytes) -> str:
+    words = data.decode("utf-8", "replace").replace(",", " ").split()
+    return _RUNIT_STATES.get(words[0] if words else "", _DOWN)
+
+
+def _state_of_s6(data: bytes) -> str:
+    if not any(data[_S6_PID]):
+        return _DOWN
+    return "deactivating" if data[-1] & _S6_FINISHES else "active"
 
 
 class SysvInit:
@@ -127,7 +156,9 @@ def init_of(kind: str, root: str = "/") -> Init:
     """The init of a host of this kind."""
     if kind == OPENRC:
         return OpenRc(root)
-    return Runit(root) if kind == RUNIT else SysvInit()
+    if kind == S6:
+        return s6(root)
+    return runit(root) if kind == RUNIT else SysvInit()
 
 
 def service_of(unit: str) -> str:
@@ -147,8 +178,12 @@ def _names(directory: str) -> List[str]:
 
 
 def _text(path: str) -> str:
+    return _bytes(path).decode("utf-8", "replace").strip()
+
+
+def _bytes(path: str) -> bytes:
     try:
-        with open(path, encoding="utf-8", errors="replace") as file:
-            return file.read().strip()
+        with open(path, "rb") as file:
+            return file.read()
     except OSError:
-        return ""
+        return b""

@@ -54,13 +54,15 @@ class Runlevels:
 
     def update(self, seen: Seen) -> List[Fact]:
         """The host as it is now."""
-        if not self._level or not seen.units.get(MULTI_USER, UnitState()).active or seen.state == "stopping":
+        graphical = seen.units.get(GRAPHICAL, UnitState()).active
+        # Also while the level is not known yet: nothing else may change between that and the end of the desktop.
+        before, self._graphical = self._graphical, graphical
+        multi_user = seen.units.get(MULTI_USER, UnitState())
+        if not self._level or not multi_user.active or multi_user.leaving or seen.state == "stopping":
             return []
         if self._level in _SINGLE_USER:
             # Back from rescue.target; the boot is not repeated.
-            return self._change(self._level_of_boot(seen.units.get(GRAPHICAL, UnitState()).active))
-        graphical = seen.units.get(GRAPHICAL, UnitState()).active
-        before, self._graphical = self._graphical, graphical
+            return self._change(self._level_of_boot(graphical))
         if self._profile == RHEL and before is not None and before != graphical:
             if graphical and self._level == "3":
                 return self._change("5")

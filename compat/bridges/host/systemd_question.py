@@ -1,12 +1,13 @@
-"""Asks systemd whether, and how, the host goes down (B218, B223).
+"""Asks systemd whether, and how, the host goes down, or whether the daemon alone is started anew (B218, B223, B237).
 
 On root's private socket, which is there when the message bus is not any more.
 """
 from __future__ import annotations
 
 import importlib
-from typing import Any, Callable, List, Optional, Tuple
+from typing import Any, Callable, List, NamedTuple, Optional, Tuple
 
+from .unit_order import DAEMON
 from .ways_down import WayDown, way_down
 
 PRIVATE_ADDRESS = "unix:path=/run/systemd/private"
@@ -16,6 +17,18 @@ _MANAGER_INTERFACE = SYSTEMD + ".Manager"
 _PROPERTIES = "org.freedesktop.DBus.Properties"
 #: In seconds.
 _PATIENCE = 5.0
+
+
+class Answer(NamedTuple):
+    """``way``: None if the host does not go down. ``answered``: False where systemd cannot be asked.
+
+    ``restarts``: the daemon's service is being stopped to be started again.
+    """
+
+    way: Optional[WayDown] = None
+    answered: bool = False
+    restarts: bool = False
+
 
 _bindings: Any = importlib.import_module("_dbus_bindings")
 
@@ -35,19 +48,19 @@ def ask(address: str = PRIVATE_ADDRESS) -> Optional[WayDown]:
         replies: List[Any] = []
         for call in [connection.send_message_with_reply(message, replies.append, _PATIENCE) for message in _questions()]:
             call.block()
-        return _judge(replies)
+        return _judge(replies).way
     except dbus_failure():
         return None
     finally:
         connection.close()
 
 
-def ask_later(done: Callable[[Optional[WayDown], bool], None], glib: Any, address: str = PRIVATE_ADDRESS) -> None:
-    """Ask, and call back with the answer and whether there was one. ``glib`` attaches the connection to GLib's main loop."""
+def ask_later(done: Callable[[Answer], None], glib: Any, address: str = PRIVATE_ADDRESS) -> None:
+    """Ask, and call back with the answer. ``glib`` attaches the connection to GLib's main loop."""
     try:
         connection = _bindings.Connection(address, glib)
     except dbus_failure():
-        done(None, False)
+        done(Answer())
         return
     replies: List[Any] = []
 
@@ -57,7 +70,7 @@ def ask_later(done: Callable[[Optional[WayDown], bool], None], glib: Any, addres
             # Not in a callback of its own: libdbus still needs it there.
             answer = _judge(replies)
             connection.close()
-            done(answer, all(isinstance(each, _bindings.MethodReturnMessage) for each in replies))
+            done(answer)
 
     for message in _questions():
         connection.send_message_with_reply(message, replied, _PATIENCE)
@@ -71,7 +84,7 @@ def _questions() -> Tuple[Any, Any]:
     return state, jobs
 
 
-def _judge(replies: List[Any]) -> Optional[WayDown]:
+def _judge(replies: List[Any]) -> Answer:
     jobs: List[Tuple[str, str]] = []
     state = ""
     for reply in replies:
@@ -80,4 +93,6 @@ def _judge(replies: List[Any]) -> Optional[WayDown]:
                 jobs = [(str(job[1]), str(job[2])) for job in reply.get_args_list()[0]]
             elif reply.get_signature() == "v":
                 state = str(reply.get_args_list()[0])
-    return way_down(jobs, state)
+    way = way_down(jobs, state)
+    answered = all(isinstance(each, _bindings.MethodReturnMessage) for each in replies)
+    return Answer(way, answered, way is None and (DAEMON, "restart") in jobs)

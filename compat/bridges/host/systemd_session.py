@@ -21,6 +21,7 @@ from .native_units import NativeUnits, UnitSeen
 from .runlevels import Runlevels
 from .sources import HostSources
 from .systemd import Systemd
+from .unit_files import shows_job
 from .unit_hooks import UnitHooks
 from .wanted import Wanted
 
@@ -73,7 +74,7 @@ class SystemdSession:
         mappings.define(self._wanted)
         self._boot = Boot(settings, known, self._wanted)
         self._runlevels = Runlevels(settings.profile, known, settings.level, lambda: not self._wanted.registered("rc"))
-        self._native = NativeUnits(self._wanted, aliases, known, booting)
+        self._native = NativeUnits(self._wanted, aliases, known, booting, shows_job)
         self._sources = HostSources(self._wanted, known, booting, loop, self._tell, lambda text: log(WARN, text))
         self._lock = DelayLock(self, daemon, loop.later)
         self._tell(self._boot.begin())

@@ -1,11 +1,14 @@
 """Which units this host has, by the files that systemd reads: without asking it, so also where it does not run.
 
-A unit that is linked to /dev/null, or empty, is masked: for whoever looks for it, it is not there (B229).
+A unit that is linked to /dev/null, or empty, is masked: for whoever looks for it, it is not there (B229). Nor is one that shows
+a job to systemctl: it is the layer's own (B235).
 """
 from __future__ import annotations
 
 import os
 from typing import Sequence, Tuple
+
+from ...units.unit_file import is_made_here
 
 #: Where systemd looks, the first that has a file wins. Generators make units of init scripts and of fstab.
 DIRECTORIES: Tuple[str, ...] = (
@@ -13,11 +16,23 @@ DIRECTORIES: Tuple[str, ...] = (
     "etc/systemd/system", "run/systemd/system", "run/systemd/generator", "usr/local/lib/systemd/system", "usr/lib/systemd/system",
     "lib/systemd/system", "run/systemd/generator.late")
 
+_OF_THIS_BOOT = "run/systemd/system"
+
+
+def shows_job(unit: str, root: str = "/") -> bool:
+    """Whether a unit's file was made by the daemon, to show a job to systemctl (B235)."""
+    try:
+        with open(os.path.join(root, _OF_THIS_BOOT, unit), encoding="utf-8", errors="replace") as file:
+            return is_made_here(file.read())
+    except (OSError, ValueError):
+        return False
+
 
 class UnitFiles:
     """The unit files below ``root``."""
 
     def __init__(self, root: str = "/", directories: Sequence[str] = DIRECTORIES) -> None:
+        self._root = root
         self._paths = [os.path.join(root, each) for each in directories]
 
     def exists(self, unit: str) -> bool:
@@ -49,5 +64,6 @@ class UnitFiles:
                 status = os.stat(path)
             except (OSError, ValueError):
                 continue
-            return status.st_size > 0
+            # The daemon makes no file for a job whose unit would hide another one.
+            return status.st_size > 0 and not shows_job(name, self._root)
         return False

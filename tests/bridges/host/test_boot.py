@@ -259,6 +259,19 @@ def test_b214_graphical_target_comes_and_goes_on_rhel_only() -> None:
     assert other.update(seen("running", [MULTI_USER, GRAPHICAL])) == other.update(seen("running", [MULTI_USER])) == []
 
 
+def test_b214_the_desktop_of_the_boot_itself_goes() -> None:
+    runlevels = Runlevels("rhel", {}, lambda graphical: "5", lambda: False)
+    assert runlevels.update(seen("running", [MULTI_USER, GRAPHICAL])) == []
+    # What tells of the level comes after the last thing that has changed on the host.
+    runlevels.emitted("5")
+    leaving = seen("running", [MULTI_USER])
+    units = {**leaving.units, MULTI_USER: leaving.units[MULTI_USER]._replace(leaving=True)}
+    assert lines(runlevels.update(leaving)) == ["runlevel RUNLEVEL=3 PREVLEVEL=5"]
+    runlevels = Runlevels("rhel", {"runlevel": "5"}, lambda graphical: "5", lambda: False)
+    runlevels.update(seen("running", [MULTI_USER, GRAPHICAL]))
+    assert runlevels.update(leaving._replace(units=units)) == [], "all of it goes, as for rescue.target"
+
+
 def test_b214_back_from_single_user_mode() -> None:
     runlevels = Runlevels("ubuntu", {"runlevel": "S"}, lambda graphical: "2", lambda: False)
     assert runlevels.update(seen("running", queued=[MULTI_USER])) == []

@@ -277,6 +277,31 @@ def test_b235_units_of_the_layer_are_never_told_of() -> None:
     assert host.table.known == {} and not host.units.takes("upstart-x.service")
 
 
+def test_b234_what_systemd_has_for_each_user_is_no_job() -> None:
+    host = Host("started user or started JOB=*")
+    units = ("user@1000.service", "user-runtime-dir@1000.service")
+    assert host.first(*(UnitSeen(unit, active="active", invocation="1") for unit in units)) == []
+    assert host.table.known == {} and not any(map(host.units.takes, units)) and host.units.takes("username@1.service")
+
+
+def test_b235_a_unit_that_shows_a_job_is_no_native_one() -> None:
+    shown = {"sshd.service", "web.service"}
+    host = Host("started ssh or stopped ssh or started JOB=*")
+    host.units = NativeUnits(host.wanted, host.aliases, {}, True, shown.__contains__)
+    up = [UnitSeen(unit, active="active", invocation="1") for unit in sorted(shown)]
+    assert not host.units.takes("web.service") and host.first(*up) == []
+    # The job is removed, and its unit's file is gone before the unit is.
+    shown.clear()
+    for unit in ("sshd.service", "web.service"):
+        assert host.see("deactivating", unit, invocation="1") == host.see("inactive", unit, invocation="1") == []
+    # After a daemon-reload there is one of the host of that name.
+    assert host.units.takes("web.service")
+    host.first(UnitSeen("sshd.service"), UnitSeen("web.service"))
+    told = host.see("active", "sshd.service", invocation="2")
+    assert [each for each in told if "JOB=ssh " in each] == [
+        "starting! JOB=ssh INSTANCE= HOST_UNIT=sshd.service", "started JOB=ssh INSTANCE= HOST_UNIT=sshd.service"]
+
+
 def test_b225_a_unit_that_is_unloaded_is_down_and_forgotten() -> None:
     host = Host("started getty or stopped getty")
     host.first()

@@ -16,7 +16,7 @@ from compat.bridges.host.fact import Fact
 from compat.bridges.host.init_session import InitSession
 from compat.bridges.host.mappings import Mappings
 from compat.bridges.host.network import Complete, Network
-from compat.bridges.host.other_inits import Init, OpenRc, Runit, SysvInit, init_of
+from compat.bridges.host.other_inits import Init, OpenRc, SysvInit, init_of, runit, s6
 from compat.bridges.host.rtnetlink import ADDRESS_TENTATIVE, IFF_LOOPBACK, IFF_RUNNING, IFF_UP, INET, INET6, SCOPE_GLOBAL, Address, Link
 from compat.bridges.host.sources import HostSources
 from compat.bridges.host.wanted import Wanted
@@ -77,17 +77,36 @@ def test_b265_states_of_runit(tmp_path: pathlib.Path) -> None:
         (tmp_path / "etc" / "service" / name).symlink_to(tmp_path / "sv" / name)
         if text is not None:
             (tmp_path / "sv" / name / "supervise" / "stat").write_text(text + "\n")
-    init = Runit(str(tmp_path))
+    init = runit(str(tmp_path))
     assert init.services() == {"a": "active", "b": "inactive", "c": "deactivating", "d": "active", "e": "inactive", "f": "inactive"}
     assert init.exists("a") and not init.exists("z") and init.is_up()
     assert str(tmp_path / "etc/service/a/supervise") in init.directories()
+
+
+def test_b265_states_of_s6(tmp_path: pathlib.Path) -> None:
+    """As s6 2.11 writes them, and a longer one of later versions."""
+    stamps = bytes.fromhex("400000006b08ca8737e6d21b400000006b08ca8737ad850b")
+    states = {"up": stamps + bytes.fromhex("0000000000003d6a000004"), "finishing": stamps + bytes.fromhex("0000000000003dd5000f02"),
+              "down": stamps + bytes.fromhex("0000000000000000000f08"),
+              "new": stamps + bytes.fromhex("0000000000003d6a0000000000003d6a00000c"),
+              "new-down": stamps + bytes.fromhex("00000000000000000000000000003d6a000f08"), "half": stamps[:20], "never": None}
+    scandir = tmp_path / "run" / "service"
+    (scandir / ".s6-svscan").mkdir(parents=True)
+    for name, data in states.items():
+        (scandir / name / "supervise").mkdir(parents=True)
+        if data is not None:
+            (scandir / name / "supervise" / "status").write_bytes(data)
+    init = s6(str(tmp_path))
+    assert init.services() == {"up": "active", "finishing": "deactivating", "down": "inactive", "new": "active", "new-down": "inactive",
+                               "half": "inactive", "never": "inactive"}
+    assert init.exists("up") and not init.exists(".s6-svscan/..") and init.is_up()
 
 
 def test_b265_sysv_init_has_nothing_to_watch() -> None:
     init = init_of("sysvinit")
     assert isinstance(init, SysvInit) and init.is_up()
     assert (init.directories(), init.services(), init.exists("cron")) == ((), {}, False)
-    assert isinstance(init_of("openrc"), OpenRc) and isinstance(init_of("runit"), Runit)
+    assert isinstance(init_of("openrc"), OpenRc)
 
 
 class Loop:
@@ -251,7 +270,7 @@ def test_b204_services_that_are_asked_for_later_are_old(rc: Rc, monkeypatch: pyt
 def test_b265_a_service_of_runit_that_comes_later(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     place = tmp_path / "run" / "runit" / "runsvdir" / "current"
     place.mkdir(parents=True)
-    host = Host(Runit(str(tmp_path)), wanted(*SSH), monkeypatch)
+    host = Host(runit(str(tmp_path)), wanted(*SSH), monkeypatch)
     host.take()
     (place / "sshd").mkdir()
     assert host.take() == []

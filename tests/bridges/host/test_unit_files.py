@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from compat.bridges.host.unit_files import UnitFiles
+from compat.bridges.host.unit_files import UnitFiles, shows_job
+from compat.units.unit_file import unit_text
 
 
 @pytest.fixture
@@ -44,3 +45,14 @@ def test_b229_masked_and_missing_units_are_not_there(root: Path, unit: str, expe
 
 def test_b229_a_host_without_systemd_has_none(tmp_path: Path) -> None:
     assert not UnitFiles(str(tmp_path)).exists("dbus.service")
+
+
+def test_b235_a_unit_that_shows_a_job_is_not_the_host_s(root: Path) -> None:
+    file = root / "run/systemd/system/sshd.service"
+    file.parent.mkdir(parents=True)
+    file.write_text(unit_text("sshd", "/usr/sbin/launcher", "/run/requests"))
+    assert shows_job("sshd.service", str(root)) and not UnitFiles(str(root)).exists("sshd.service")
+    for unit in ("rsyslog.service", "nosuch.service", "a\0b"):
+        assert not shows_job(unit, str(root))
+    file.write_text("[Service]\nExecStart=true\n")
+    assert not shows_job("sshd.service", str(root)) and UnitFiles(str(root)).exists("sshd.service")

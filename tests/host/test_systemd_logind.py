@@ -1,0 +1,91 @@
+"""Shutdown through a real logind: the delay lock, the first step that is taken early, and the rest of them (B221)."""
+from __future__ import annotations
+
+import pathlib
+from typing import Callable, Iterator, List
+
+import pytest
+
+from tests.host.systemd_host import SystemdHost, possible
+
+pytestmark = pytest.mark.skipif(not possible(), reason="needs root and systemd")
+
+_CALL = "busctl call org.freedesktop.login1 /org/freedesktop/login1 org.freedesktop.login1.Manager"
+#: Goes down in two seconds, and says so.
+SLOW = ("start on runlevel 2\nstop on runlevel [016]\nkill timeout 20\n"
+        "exec sh -c 'trap \"sleep 2; echo down; exit 0\" TERM; echo up; while :; do sleep 0.1; done'")
+LEVELS = "start on runlevel [016]\ntask\nexec env"
+Boot = Callable[..., SystemdHost]
+
+
+@pytest.fixture
+def boot(tmp_path: pathlib.Path) -> Iterator[Boot]:
+    started: List[SystemdHost] = []
+
+    def run(**jobs: str) -> SystemdHost:
+        host = SystemdHost(tmp_path / "h", jobs)
+        started.append(host)
+        # A box has none by itself.
+        host.shell("rm /etc/systemd/system/systemd-logind.service; systemctl daemon-reload; systemctl start systemd-logind")
+        return host
+
+    yield run
+    for each in started:
+        each.destroy()
+
+
+def _keep_journal(host: SystemdHost) -> None:
+    host.shell(f"journalctl -f -n 0 -o cat > {host.logs}/journal 2>&1 & while ! [ -e {host.logs}/journal ]; do sleep 0.05; done")
+
+
+def _has_lock(host: SystemdHost) -> bool:
+    return "upstart-compat" in host.shell("systemd-inhibit --list")
+
+
+def test_b221_a_lock_as_long_as_a_condition_needs_it(boot: Boot) -> None:
+    host = boot(slow=SLOW, web="start on runlevel 2\nexec sleep 1000")
+    host.eventually(lambda: _has_lock(host))
+    line = next(line for line in host.shell("systemd-inhibit --list").splitlines() if "upstart-compat" in line)
+    assert all(word in line for word in ("shutdown", "Stopping Upstart jobs", "delay"))
+    # Another logind is asked again.
+    host.shell("systemctl restart systemd-logind")
+    host.eventually(lambda: _has_lock(host))
+    host.initctl("stop", "slow")
+    (host.conf / "slow.conf").unlink()
+    host.eventually(lambda: not _has_lock(host))
+    (host.conf / "late.conf").write_text(LEVELS)
+    host.eventually(lambda: _has_lock(host))
+
+
+def _schedule(host: SystemdHost) -> None:
+    host.shell(f"{_CALL} ScheduleShutdown st reboot $(( $(date +%s%N) / 1000 + 300000 ))")
+
+
+@pytest.mark.parametrize("victim", ["", "upstart-host-bridge"])
+def test_b221_b204_the_first_step_is_taken_while_logind_waits(boot: Boot, victim: str) -> None:
+    """The kind is known, as this shutdown was scheduled; and who is killed in the meantime changes nothing."""
+    host = boot(slow=SLOW, levels=LEVELS, last="start on stopped rc RUNLEVEL=6\ntask\nexec echo last")
+    host.wait_log("slow", "up\n")
+    host.eventually(lambda: _has_lock(host))
+    _keep_journal(host)
+    _schedule(host)
+    host.wait_log("levels", "RUNLEVEL=6\nPREVLEVEL=2\n")
+    if victim:
+        host.shell(f"kill -9 {host.main_pid(victim)}")
+    host.wait_end()
+    journal = (host.logs / "journal").read_text()
+    assert host.log("slow").count("down\n") == 1 and host.log("last") == "last\n"
+    assert host.log("levels").count("RUNLEVEL=6\n") == 1
+    assert journal.count("The host goes down, runlevel 6") == 1
+    if not victim:
+        assert journal.index("slow main process") < journal.index("System is rebooting."), "before anything else was stopped"
+
+
+def test_b221_a_kind_that_is_not_told_does_not_hold_logind_up(boot: Boot) -> None:
+    """systemd before version 255 does not say what is about to happen: the steps are taken when it does (B218)."""
+    host = boot(slow=SLOW, levels=LEVELS)
+    host.wait_log("slow", "up\n")
+    host.eventually(lambda: _has_lock(host))
+    host.shell(f"{_CALL} Reboot b false")
+    host.wait_end()
+    assert host.log("slow").count("down\n") == 1 and host.log("levels").count("RUNLEVEL=6\n") == 1

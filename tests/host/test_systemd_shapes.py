@@ -1,0 +1,150 @@
+"""Hosts with systemd of several shapes: with a desktop, without a network, with mounts, and each way down (B208-B219, B229, B230, B239)."""
+from __future__ import annotations
+
+import itertools
+import pathlib
+from typing import Any, Callable, Iterator, List
+
+import pytest
+
+from tests.host.systemd_host import SystemdHost, possible
+
+pytestmark = pytest.mark.skipif(not possible(), reason="needs root and systemd")
+
+Boot = Callable[..., SystemdHost]
+SERVICE = "[Service]\nExecStart=sleep 1000\n"
+#: Says when it has come up and gone down, and takes its time for that.
+SLOW = "exec sh -c 'trap \"sleep 0.3; echo down; exit 0\" TERM; echo up; while :; do sleep 0.1; done'"
+WEB = "start on stopped rc RUNLEVEL=[2345]\nstop on runlevel [!2345]\nexec sleep 1000"
+
+
+@pytest.fixture
+def boot(tmp_path: pathlib.Path) -> Iterator[Boot]:
+    started: List[SystemdHost] = []
+    numbers = itertools.count()
+
+    def run(jobs: Any, **more: Any) -> SystemdHost:
+        started.append(SystemdHost(tmp_path / f"h{next(numbers)}", jobs, **more))
+        return started[-1]
+
+    yield run
+    for each in started:
+        each.destroy()
+
+
+#: network-online.target waits for it; multi-user.target does not.
+NO_NETWORK = {"no-network.service": "[Unit]\nBefore=network-online.target\nDefaultDependencies=no\n"
+                                    "[Service]\nType=oneshot\nTimeoutStartSec=infinity\nExecStart=sleep 1000\n"}
+
+
+def without_network(host: SystemdHost) -> SystemdHost:
+    """The boot goes on to multi-user.target, while network-online.target is not reached. The box itself waits for its boot to be done."""
+    host.shell("systemctl start --no-block multi-user.target")
+    return host
+
+
+def milestones(host: SystemdHost) -> List[str]:
+    return [each for each in host.events() if each in ("startup", "filesystem", "static-network-up", "failsafe-boot", "runlevel")]
+
+
+def test_b208_a_boot_without_network(boot: Boot) -> None:
+    host = without_network(boot(
+        {"fail": "start on failsafe-boot\ntask\nexec env", "net": "start on static-network-up\ntask\nexec env", "web": WEB},
+        units=NO_NETWORK, wanted="basic.target", failsafe=2.0))
+    host.wait_status("web", "web start/running")
+    assert milestones(host) == ["startup", "filesystem", "failsafe-boot", "runlevel"]
+    host.wait_log("fail", "UPSTART_EVENTS=failsafe-boot\n")
+    # It comes after all.
+    host.shell("systemctl stop no-network; systemctl start network-online.target")
+    host.wait_log("net", "UPSTART_EVENTS=static-network-up\n")
+    assert milestones(host)[4:] == ["static-network-up"]
+
+
+def test_b208_rhel_does_not_wait_for_a_network(boot: Boot) -> None:
+    host = without_network(boot({"web": WEB}, units=NO_NETWORK, wanted="basic.target", profile="rhel"))
+    host.wait_status("web", "web start/running")
+    assert milestones(host) == ["startup", "filesystem", "runlevel"]
+
+
+def test_b212_b214_a_desktop_of_rhel(boot: Boot) -> None:
+    host = boot({"levels": "start on runlevel\ntask\nexec env",
+                 "desk": "start on stopped rc RUNLEVEL=5\nstop on starting rc RUNLEVEL=[!5]\nexec sleep 1000"},
+                wanted="graphical.target", profile="rhel")
+    host.wait_status("desk", "desk start/running")
+    host.wait_log("levels", "RUNLEVEL=5\nPREVLEVEL=N\n")
+    host.shell("systemctl stop graphical.target")
+    host.wait_log("levels", "RUNLEVEL=3\nPREVLEVEL=5\n")
+    host.wait_status("desk", "desk stop/waiting")
+    host.shell("systemctl start graphical.target")
+    host.wait_log("levels", "RUNLEVEL=5\nPREVLEVEL=3\n")
+    host.wait_status("desk", "desk start/running")
+
+
+def test_b214_isolate_leaves_the_desktop_and_the_jobs_go_on(boot: Boot) -> None:
+    host = boot({"levels": "start on runlevel\ntask\nexec env", "web": WEB}, wanted="graphical.target", profile="rhel")
+    host.wait_status("web", "web start/running")
+    web = host.status("web")
+    host.shell("systemctl isolate multi-user.target")
+    host.wait_log("levels", "RUNLEVEL=3\nPREVLEVEL=5\n")
+    assert host.status("web") == web
+
+
+@pytest.mark.parametrize(("how", "level", "extra"), [("halt", "0", "INIT_HALT=HALT\n"), ("kexec", "6", ""), ("exit", "0", "")])
+def test_b214_b218_ways_down(boot: Boot, how: str, level: str, extra: str) -> None:
+    host = boot({"slow": "start on runlevel 2\nstop on runlevel [016]\n" + SLOW,
+                 "task": "start on runlevel [016]\ntask\nexec env"})
+    host.wait_log("slow", "up\n")
+    host.go_down(how)
+    assert host.log("slow").endswith("\ndown\n")
+    assert f"RUNLEVEL={level}\nPREVLEVEL=2\n{extra}UPSTART_EVENTS=runlevel\n" in host.log("task")
+
+
+def test_b219_jobs_are_down_before_the_units_that_they_stop_with(boot: Boot) -> None:
+    """Checklist 58: a job of dbus, the network's after it, and remote mounts that are still there."""
+    host = boot({"of-dbus": "start on started dbus\nstop on stopping dbus\n" + SLOW,
+                 "of-network": "start on runlevel 2\nstop on deconfiguring-networking\n" + SLOW,
+                 "unmounted": "start on unmounted-remote-filesystems\ntask\nexec env", "web": WEB})
+    for job in ("of-dbus", "of-network"):
+        host.wait_log(job, "up\n")
+    # A network mount, by its option in fstab, which is all that there can be here.
+    host.shell(f"mount -t tmpfs data /srv; echo 'data /srv tmpfs _netdev 0 0' >> /etc/fstab; "
+               f"mkdir -p /run/systemd/system/dbus.service.d; printf '[Service]\\nExecStop=sh -c \"cat {host.logs}/of-*.log > "
+               f"{host.logs}/at-stop; date +%%s%%N > {host.logs}/dbus-stops\"\\n' > /run/systemd/system/dbus.service.d/x.conf; "
+               f"systemctl daemon-reload; journalctl -f -o cat > {host.logs}/journal 2>&1 &")
+    host.wait_status("web", "web start/running")
+    host.go_down("reboot")
+    assert (host.logs / "at-stop").read_text().count("down") == 2, "dbus is stopped when no job is left"
+    journal = (host.logs / "journal").read_text()
+    assert "unmounted-remote-filesystems: there are network mounts left, not emitted" in journal and host.log("unmounted") == ""
+    stops = [journal.index(f"{job} goal changed from start to stop") for job in ("of-dbus", "of-network")]
+    assert stops == sorted(stops) and journal.index("of-dbus state changed from post-stop to waiting") < stops[1]
+
+
+def test_b230_what_was_up_before_is_told_as_it_came_up_and_jobs_come_first(boot: Boot) -> None:
+    """Checklist 66: ``starting`` of a unit that has been up for long is held until the jobs are up, 30 seconds at most."""
+    host = boot({"before": "start on starting networking\npre-start exec sleep 0.5\nexec sleep 1000",
+                 "after": "start on started networking\ntask\nexec sh -c 'initctl status before || true'",
+                 "third": "start on started rsyslog\ntask\nexec true", "web": WEB},
+                units={"network.service": SERVICE, "rsyslog.service": "[Unit]\nAfter=network.service\n" + SERVICE})
+    host.wait_status("web", "web start/running")
+    host.wait_status("before", "before start/running")
+    host.eventually(lambda: "after goal changed from stop to start" in host.journal())
+    journal = host.journal()
+    assert journal.index("before state changed from post-start to running") < journal.index("after goal changed from stop to start")
+
+
+def test_b229_b239_a_name_has_the_unit_that_the_host_has(boot: Boot) -> None:
+    """Checklist 65: ``network`` is NetworkManager here; a unit that appears after a daemon-reload is picked up."""
+    host = boot({"net": "start on started network\nstop on stopping network\nexec sleep 1000",
+                 "db": "start on started mysql\nstop on stopping mysql\nexec sleep 1000", "web": WEB},
+                units={"NetworkManager.service": SERVICE})
+    host.wait_status("net", "net start/running")
+    host.wait_status("web", "web start/running")
+    host.shell("systemctl stop NetworkManager")
+    host.wait_status("net", "net stop/waiting")
+    assert host.status("db") == "db stop/waiting"
+    host.shell("printf '[Service]\nExecStart=sleep 1000\n' > /etc/systemd/system/mariadb.service; systemctl daemon-reload; "
+               "systemctl start mariadb")
+    host.wait_status("db", "db start/running")
+    host.shell("systemctl stop mariadb")
+    host.wait_status("db", "db stop/waiting")
