@@ -116,7 +116,7 @@ class Daemon:
         self._defaults = defaults
         self._backend = choose(
             options.backend, self._system_mode, self._supervisor.feed, self.log, self._loop.later, defaults,
-            mark_dead_in_utmp if self._system_mode else None, self._store)
+            mark_dead_in_utmp if self._system_mode else None, self._store, self._succession.had_units)
         self._supervisor.backend = self._backend
         self._supervisor.session_ended = self._session_ended
         self._jobs_go_on = False

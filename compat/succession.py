@@ -18,8 +18,7 @@ import time
 from typing import AbstractSet, Any, Callable, Dict, List, Mapping, Optional, Sequence, Set, Tuple
 
 from . import VERSION
-from .backends.native import NativeBackend
-from .backends.protocol import Backend
+from .backends.protocol import LastingBackend
 from .command_line import Options
 from .config.catalogue import Catalogue
 from .control import listening_socket
@@ -78,17 +77,21 @@ class Succession:
         return self._restored is not None
 
     @property
+    def had_units(self) -> bool:
+        """Whether processes of the predecessor may be in units of systemd."""
+        return self._restored is not None and bool(snapshot.units(self._restored.sections))
+
+    @property
     def replaces(self) -> bool:
         """Whether another daemon executed this one, so that this is no start of the system (D45)."""
         return self._inherited is not None
 
-    def attach(self, loop: MainLoop, supervisor: Supervisor, backend: Backend, control: Control, catalogue: Catalogue,
+    def attach(self, loop: MainLoop, supervisor: Supervisor, backend: LastingBackend, control: Control, catalogue: Catalogue,
                own_limit: Limit, console: str, address: Callable[[], Optional[str]], words: Sequence[str]) -> None:
         """Know the rest of the daemon. ``address`` is that of the private socket if there is one; ``words`` are the command line."""
         self._loop = loop
         self._supervisor = supervisor
         self._backend = backend
-        self._native = backend if isinstance(backend, NativeBackend) else None
         self._control = control
         self._catalogue = catalogue
         self._own_limit = own_limit
@@ -120,9 +123,8 @@ class Succession:
         self._supervisor.restore_timers(restored.timers)
         section = snapshot.section(restored.sections, "control")
         self._control.take_over(section, restored.last_call, claim)
-        if self._native is not None:
-            self._native.restore_held(logs)
-            self._native.restore(snapshot.requests(core, restored.processes))
+        self._backend.restore_held(logs)
+        self._backend.restore(snapshot.requests(core, restored.processes), snapshot.units(restored.sections) or ())
         self._log(INFO, "Stateful re-exec completed")
 
     def loaded(self) -> None:
@@ -157,10 +159,9 @@ class Succession:
     # -- leaving ---------------------------------------------------------------------------------------------
 
     def request(self, call: Optional[Call] = None) -> None:
-        """Re-execute; raises Refused while the session ends (D247), and where systemd has the jobs or what the host told would be lost."""
-        if self._native is None or self._options.host is not None:
-            what = "in host mode" if self._native is not None else "with this backend"
-            raise Refused("Failed", f"No re-exec {what}: restart the service, the jobs go on")
+        """Re-execute; raises Refused while the session ends (D247), and where what the host told would be lost."""
+        if self._options.host is not None:
+            raise Refused("Failed", "No re-exec in host mode: restart the service, the jobs go on")
         self._refuse_at_the_end()
         self._departure.request(call)
 
@@ -174,8 +175,7 @@ class Succession:
 
     def _text(self, control: Dict[str, Any], whole: bool) -> Tuple[str, Set[int]]:
         core = self._engine.core
-        native = self._native
-        processes, logs = (native.states(), native.held_states()) if native is not None else ({}, [])
+        processes, logs, units = self._backend.states(), self._backend.held_states(), self._backend.unit_names()
         output, errors = self._log_lines.state()
         own = Own(self._log_lines.priority, self._own_limit, output, errors)
         moment = Moment(
@@ -183,12 +183,12 @@ class Succession:
             processes=processes, idle=whole,
             sources=[Source(source.path, source.is_file, tuple(jobs) if whole else ()) for source, jobs in self._catalogue.listing()],
             bus_address=self._control.bus_address,
-            sections={"control": control, "held": snapshot.encode_held(logs), "daemon": snapshot.encode_own(own)})
+            sections={"control": control, "held": snapshot.encode_held(logs), "daemon": snapshot.encode_own(own), "units": units})
         return serialise(core, moment), set(snapshot.needed(processes.values(), logs, core))
 
     def _pack(self, calls: List[Call], at_once: bool) -> Optional[Luggage]:
         self._refuse_at_the_end()
-        if self._native is not None and not self._native.at_rest and not at_once:
+        if not self._backend.at_rest and not at_once:
             return None
         control = self._control.hand_over(calls, at_once)
         if control is None:

@@ -26,14 +26,14 @@ from ..engine.actions import ERROR, INFO, WARN, AdoptProcess, SpawnProcess
 from ..engine.expansion import ExpansionError
 from ..engine.inputs import ProcessExecuted
 from ..parser.definition import MAIN, PROCESS_NAMES, JobDefinition
-from ..state.processes import LogState, ProcessState, SetUp
+from ..state.processes import LogState, ProcessState, SetUp, descriptors
 from . import apparmor, process_spec, spawn_errors
 from .command import Command, as_bytes, command_of
 from .descriptor_reserve import exhausted, in_reserve
 from .descriptor_store import DescriptorStore
 from .identity import Identity, start_time
 from .job_log import HeldOutput, JobLog, log_path
-from .kept_descriptors import is_channel, is_pipe
+from .kept_descriptors import is_channel, is_log_file, is_pipe, is_pty_master
 from .passage import Passage
 from .process_spec import ProcessSpec
 from .protocol import Feed, Log, ProcessDefaults
@@ -291,10 +291,14 @@ class ChildSetup:
 
     def _keep(self, spawn: int, log: JobLog) -> None:
         """Let the master outlive the daemon."""
-        store = self._store
-        if store is not None:
-            store.keep(_store_name(spawn), log.master)
-            log.closed = partial(store.drop, _store_name(spawn))
+        if self._store is not None:
+            self._store.keep(_store_name(spawn), log.master)
+            self._is_kept(spawn, log)
+
+    def _is_kept(self, spawn: int, log: JobLog) -> None:
+        """There is a copy of the master in the store."""
+        if self._store is not None:
+            log.closed = partial(self._store.drop, _store_name(spawn))
 
     def log_of_another_daemon(self, request: AdoptProcess) -> Optional[JobLog]:
         """The log of a process that is to be taken over, if its pty has outlived the daemon that had it."""
@@ -306,7 +310,7 @@ class ChildSetup:
             return None
         os.set_blocking(master, False)
         log = JobLog(log_path(directory, request.job, request.instance), master, self._log, self._held)
-        log.closed = partial(store.drop, _store_name(request.spawn))
+        self._is_kept(request.spawn, log)
         self.watch(master, partial(self._read_output, log))
         return log
 
@@ -419,20 +423,32 @@ class ChildSetup:
             self._log(WARN, f"{display_name(request)}: the output of process {state.pid} is lost")
         script = ScriptFeed(set_up.script_fd, set_up.script) if is_pipe(set_up.script_fd) else None
         process = Process(request, set_up.answer_fd if is_channel(set_up.answer_fd) else -1, log, script, set_up.cause, failed)
-        process.exists_as(state.pid)
         process.answer, process.forks = set_up.answer, state.forks
+        if process.answer_fd >= 0 and self._passage is not None:
+            self._passage.expect(process.spawn)
+        if not state.pid:
+            # As ``prepare`` leaves it: what is to be attended to is, from ``begin`` on.
+            if process.answer_fd >= 0:
+                self._epoll.register(process.answer_fd, select.EPOLLIN)
+            return process
+        process.exists_as(state.pid)
         if process.answer_fd >= 0:
             self.watch(process.answer_fd, partial(self.read_answer, process))
-            if self._passage is not None:
-                self._passage.expect(process.spawn)
         elif script is not None:
             self.watch(script.fd, partial(self._feed_script, script), select.EPOLLOUT)
         if log is not None and log.master >= 0:
             self.watch(log.master, partial(self._read_output, log))
-            self._keep(process.spawn, log)
+            self._is_kept(process.spawn, log)
         if state.identified:
             process.identity = Identity.restored(state.pid, state.identity_fd, state.started)
         return process
+
+    def drop(self, state: ProcessState) -> None:
+        """Close what was kept of a process that nobody goes on with."""
+        waiting = state.waiting.fds if state.waiting is not None else ()
+        for fd in set(descriptors(state)).difference(waiting):
+            if is_channel(fd) or is_pipe(fd) or is_pty_master(fd) or is_log_file(fd):
+                os.close(fd)
 
     def held_states(self) -> List[LogState]:
         """The output that is held of ended processes (X128)."""

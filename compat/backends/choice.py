@@ -7,7 +7,7 @@ from typing import Callable, Optional
 from ..engine.actions import WARN
 from .descriptor_store import DescriptorStore
 from .native import NativeBackend
-from .protocol import Backend, Feed, Later, Log, ProcessDefaults
+from .protocol import Feed, LastingBackend, Later, Log, ProcessDefaults
 from .systemd import SystemdBackend
 from .systemd_connection import SystemdError
 
@@ -17,8 +17,11 @@ class NoBackend(Exception):
 
 
 def choose(wanted: str, system_mode: bool, feed: Feed, log: Log, later: Later, defaults: ProcessDefaults,
-           utmp: Optional[Callable[[int], None]], store: Optional[DescriptorStore] = None) -> Backend:
-    """The backend for the daemon's whole life. Raises NoBackend."""
+           utmp: Optional[Callable[[int], None]], store: Optional[DescriptorStore] = None, goes_on: bool = False) -> LastingBackend:
+    """The backend for the daemon's whole life. Raises NoBackend.
+
+    ``goes_on``: with the units of a daemon that this one replaces, so systemd will be there again if it is not now.
+    """
     if wanted == "native" or (wanted == "auto" and not (system_mode and os.geteuid() == 0 and systemd_is_init())):
         return NativeBackend(feed, log, later, defaults, utmp, store=store)
     if not system_mode:
@@ -27,6 +30,8 @@ def choose(wanted: str, system_mode: bool, feed: Feed, log: Log, later: Later, d
     try:
         backend.connect()
     except SystemdError as error:
+        if goes_on and backend.connect_later():
+            return backend
         backend.close()
         if wanted == "systemd":
             raise NoBackend(f"systemd cannot be reached: {error}") from None

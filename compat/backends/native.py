@@ -299,18 +299,26 @@ class NativeBackend:
 
     @property
     def at_rest(self) -> bool:
-        """Whether ``states`` says all: processes of a daemon before this one are being looked for otherwise."""
+        """Whether processes of a daemon before this one are not being looked for (protocol.LastingBackend.at_rest)."""
         return not self._adoption.busy
 
     def states(self) -> Dict[int, ProcessState]:
-        """What ``restore`` goes on from, by spawn; the descriptors in it are to be kept open."""
+        """What ``restore`` goes on from (protocol.LastingBackend.states)."""
         found = {spawn: self.setup.state(process)._replace(trace=self.tracees.state(spawn)) for spawn, process in self._processes.items()}
         for spawn, (request, attempts) in self._waiting.items():
             found[spawn] = ProcessState(0, waiting=Waiting(attempts, request.environment, request.fds, request.expect))
         return found
 
-    def restore(self, found: Iterable[Tuple[SpawnProcess, ProcessState]]) -> None:
-        """Go on with the processes of the daemon that this one replaces in place; each with what was asked for.
+    def unit_names(self) -> List[str]:
+        """None (protocol.LastingBackend.unit_names)."""
+        return []
+
+    def process_of(self, spawn: int) -> Optional[Process]:
+        """What is known of a process, if it is one of these."""
+        return self._processes.get(spawn)
+
+    def restore(self, found: Iterable[Tuple[SpawnProcess, ProcessState]], units: Sequence[str] = ()) -> None:
+        """Go on with the processes of the daemon that this one replaces in place (protocol.LastingBackend.restore).
 
         What happened to them meanwhile is told by the next ``reap`` (D194). Who is gone is told of at once, but not
         before all are known: the engine may want to do something about the others.
@@ -322,9 +330,14 @@ class NativeBackend:
                 request = request._replace(environment=environment, fds=fds, expect=expect)
                 self._waiting[request.spawn] = _Waiting(request, min(state.waiting.attempts, ATTEMPTS - 1))
                 self._later(_RETRY_SECONDS, partial(self._retry, request.spawn))
+                if state.unit is not None:
+                    # systemd was to make it, and cannot be asked any more: a launcher ends with its channels.
+                    self.setup.drop(state)
                 continue
             process = self.setup.restored(request, state, self._failed)
             self._processes[request.spawn] = process
+            if self._settle is None and state.unit is not None and state.unit.settling:
+                self.setup.give_leave(process)
             if state.pid in self._by_pid or not _is_there(process):
                 told.append((self._lost, process))
                 continue

@@ -7,10 +7,11 @@ when SIGCHLD arrived or after ``dispatch``.
 """
 from __future__ import annotations
 
-from typing import Any, Callable, Dict, List, NamedTuple, Optional, Protocol, Sequence, Tuple
+from typing import Any, Callable, Dict, Iterable, List, NamedTuple, Optional, Protocol, Sequence, Tuple
 
 from ..engine.actions import AdoptProcess, DetachTrace, SignalProcess, SpawnProcess
 from ..engine.inputs import ProcessSpawned  # noqa: F401  (named by the docstrings)
+from ..state.processes import LogState, ProcessState
 from .placement import Placement
 
 #: Hands one input to the engine and carries out what it answers, before returning.
@@ -113,3 +114,33 @@ class Backend(Protocol):
 
     def close(self) -> None:
         """Give up every descriptor; processes run on."""
+
+
+class LastingBackend(Backend, Protocol):
+    """A backend whose processes go on with the next run of the program in the daemon's place (D191-D194, D229).
+
+    Before the exec it says what it knows; in the next run ``restore_held`` and ``restore`` are called before anything else is asked
+    of it. Descriptors have kept their numbers, or are gone.
+    """
+
+    @property
+    def at_rest(self) -> bool:
+        """Whether ``states`` says all; if not, it will in a moment."""
+
+    def states(self) -> Dict[int, ProcessState]:
+        """What ``restore`` goes on from, by spawn; the descriptors in it are to be kept open."""
+
+    def unit_names(self) -> List[str]:
+        """Units that systemd may still have of us, those of processes that have ended among them."""
+
+    def held_states(self) -> List[LogState]:
+        """The output that is held of ended processes (X128)."""
+
+    def restore_held(self, states: List[LogState]) -> None:
+        """Hold it again."""
+
+    def restore(self, found: Iterable[Tuple[SpawnProcess, ProcessState]], units: Sequence[str] = ()) -> None:
+        """Go on with these processes, each with what was asked for, and with ``units``, as ``states`` and ``unit_names`` gave them.
+
+        What happened meanwhile is fed when signals are handled and the main loop runs.
+        """

@@ -10,11 +10,13 @@ everything is looked up again once it is back.
 """
 from __future__ import annotations
 
-from typing import Any, Callable, Dict, List, Optional, Sequence, Set
+from functools import partial
+from typing import Any, Callable, Dict, Iterable, List, Optional, Sequence, Set, Tuple
 
 from ..engine.actions import INFO, WARN, AdoptProcess, DetachTrace, SignalProcess, SpawnProcess
 from ..engine.inputs import ProcessEnded, ProcessLost, ProcessNeverRan, ProcessSpawnFailed, ProcessVanished
 from ..parser.definition import PROCESS_NAMES
+from ..state.processes import LogState, ProcessState, UnitState, Waiting
 from . import upstart_slice
 from .child_setup import Process, display_name
 from .descriptor_store import DescriptorStore
@@ -66,6 +68,8 @@ class SystemdBackend:
         #: Starts that wait for systemd to answer again.
         self._delayed: Dict[int, SpawnProcess] = {}
         self._placements: Dict[int, Placement] = {}
+        #: Units that another daemon has left us and that were not looked at yet.
+        self._left: Optional[Sequence[str]] = None
 
     def _feed(self, happened: Any) -> None:
         if isinstance(happened, _LAST):
@@ -86,6 +90,12 @@ class SystemdBackend:
         if not self._connection.dispatch():
             # It may all be inside the connection already, where no descriptor tells of it.
             self._units.dispatch_later()
+
+    def connect_later(self) -> bool:
+        """After ``connect`` failed: go on trying, as if the connection had been lost. False if that would be of no use."""
+        if self._connection.can_be_opened:
+            self._later(_RECONNECT_SECONDS, self._reconnect)
+        return self._connection.can_be_opened
 
     def _provide_slice(self) -> None:
         try:
@@ -133,8 +143,10 @@ class SystemdBackend:
         return delayed
 
     def _look_again(self) -> None:
+        self._take_stock()
         self._services.look_again()
         self._units.release_others(self._services.in_use() | self._scopes.in_use())
+        self._scopes.watch_again()
         self.looked_again()
 
     def _made_anew(self, unit: str) -> None:
@@ -252,6 +264,81 @@ class SystemdBackend:
             else:
                 self._units.release(unit)
         return found
+
+    # -- over a re-exec -------------------------------------------------------------------------------------------------
+
+    @property
+    def at_rest(self) -> bool:
+        """Whether ``states`` says all (protocol.LastingBackend.at_rest)."""
+        return self._native.at_rest
+
+    def states(self) -> Dict[int, ProcessState]:
+        """What ``restore`` goes on from (protocol.LastingBackend.states)."""
+        found = {**self._native.states(), **self._services.states()}
+        for spawn, delayed in self._delayed.items():
+            found[spawn] = ProcessState(0, waiting=Waiting(0, delayed.environment, delayed.fds, delayed.expect))
+        for spawn, state in found.items():
+            place = self.placement(spawn)
+            unit = state.unit or UnitState(place.kind, "", self._scopes.unit(spawn), settling=self._scopes.is_settling(spawn))
+            found[spawn] = state._replace(unit=unit._replace(kind=place.kind, reason=place.reason))
+        return found
+
+    def unit_names(self) -> List[str]:
+        """protocol.LastingBackend.unit_names."""
+        return self._units.names
+
+    def held_states(self) -> List[LogState]:
+        """protocol.LastingBackend.held_states."""
+        return self._native.held_states()
+
+    def restore_held(self, states: List[LogState]) -> None:
+        """protocol.LastingBackend.restore_held."""
+        self._native.restore_held(states)
+
+    def restore(self, found: Iterable[Tuple[SpawnProcess, ProcessState]], units: Sequence[str] = ()) -> None:
+        """Go on with processes and units (protocol.LastingBackend.restore); what systemd has to say of them is asked for later."""
+        ours: List[Tuple[SpawnProcess, ProcessState]] = []
+        for request, state in found:
+            unit = state.unit
+            self._placements[request.spawn] = Placement(unit.kind, unit.reason) if unit is not None else Placement(NATIVE, "not known")
+            if unit is None or unit.kind != SERVICE or not (unit.name or state.waiting is not None):
+                ours.append((request, state))
+            elif unit.name:
+                self._services.restore(request, state, unit)
+            elif state.waiting is not None:
+                _, environment, fds, expect = state.waiting
+                self._delayed[request.spawn] = request._replace(environment=environment, fds=fds, expect=expect)
+        self._native.restore(ours)
+        for request, state in ours:
+            process = self._native.process_of(request.spawn)
+            if process is not None and state.unit is not None and state.unit.name:
+                leave = partial(self._setup.give_leave, process) if state.unit.settling else None
+                self._scopes.restore(request, state.unit.name, leave)
+        self._left = units
+        self._later(0.0, self._take_stock)
+
+    def _take_stock(self) -> None:
+        """Find out what has happened meanwhile to the units that another daemon had."""
+        if not self._connection.is_open:
+            # Again when it is.
+            return
+        left, self._left = self._left, None
+        if left is None:
+            return
+        try:
+            listed = self._connection.states("upstart-*")
+        except SystemdError as error:
+            self._log(WARN, f"Failed to ask systemd for the units of jobs: {error}")
+            self._left = left
+            self._later(_PATIENT_SECONDS, self._take_stock)
+            return
+        finally:
+            self._units.dispatch_later()
+        self._services.take_stock(listed)
+        self._scopes.take_stock(listed)
+        self._units.restore(set(left) - self._services.in_use() - self._scopes.of_processes(), listed)
+        for request in self._take_delayed():
+            self.spawn(request)
 
     # -- signals --------------------------------------------------------------------------------------------------------
 

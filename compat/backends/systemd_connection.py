@@ -182,6 +182,11 @@ class SystemdConnection:
         """Whether there is a connection."""
         return self._bus is not None
 
+    @property
+    def can_be_opened(self) -> bool:
+        """Whether there is what is needed for that on our side; known after the first attempt."""
+        return self._dbuslib is not None
+
     def fileno(self) -> int:
         """The descriptor to watch: ours, because sd-bus closes its own as soon as the other side is gone."""
         return self._descriptor
@@ -248,9 +253,13 @@ class SystemdConnection:
 
     def units(self, pattern: str) -> List[str]:
         """Names of the loaded units that match. Raises SystemdError."""
+        return list(self.states(pattern))
+
+    def states(self, pattern: str) -> Dict[str, Tuple[bytes, bytes]]:
+        """Active and sub state of the loaded units that match, by name. Raises SystemdError."""
         arguments = self._dbuslib.apply_signature(b"asas", [[], [pattern.encode("ascii")]])
         rows = self._raw(_NAME, _PATH, _MANAGER, b"ListUnitsByPatterns", arguments) or []
-        return [row[0].decode("ascii", "replace") for row in rows]
+        return {row[0].decode("ascii", "replace"): (row[3], row[4]) for row in rows}
 
     def has_unit(self, unit: str) -> bool:
         """Whether systemd has a unit; one that is not loaded stays so. Raises SystemdError."""

@@ -176,12 +176,13 @@ class TraceeTable:
         if tracee is None:
             return None
         early = tuple(child for child, parent in self.early.items() if parent == tracee.pid)
-        return Trace(tracee.state, tracee.forks, tracee.leaving, early)
+        return Trace(tracee.state, tracee.forks, tracee.leaving, early, tracee.seized, tracee.parent, tracee.stopped)
 
-    def restore(self, spawn: int, pid: int, expect: str, label: str, trace: Trace) -> None:
-        """Go on following; stops that came meanwhile are reported yet (D238)."""
+    def restore(self, spawn: int, pid: int, expect: str, label: str, trace: Trace, held: Optional[Held] = None) -> None:
+        """Go on following; stops that came meanwhile are reported yet (D238). ``held`` as of ``seize``."""
         tracee = Tracee(spawn, pid, expect, label)
         tracee.state, tracee.forks, tracee.leaving = trace.state, trace.forks, trace.leaving
+        tracee.seized, tracee.parent, tracee.stopped, tracee.held = trace.seized, trace.parent, trace.stopped, held
         self._tracees[pid] = tracee
         self.early.update((child, pid) for child in trace.early)
 

@@ -5,7 +5,7 @@ A process waits for leave until its scope is there. A scope that cannot be made 
 from __future__ import annotations
 
 from functools import partial
-from typing import Callable, Dict, List, Set
+from typing import Any, Callable, Dict, List, Mapping, Optional, Set, Tuple
 
 from ..engine.actions import INFO, WARN, SpawnProcess
 from ..engine.inputs import StopFromOutside
@@ -16,6 +16,7 @@ from .systemd_connection import SystemdConnection, SystemdError
 from .transient_units import TransientUnits
 from .unit_properties import scope_properties, unit_description
 
+_UNIT_INTERFACE = b"org.freedesktop.systemd1.Unit"
 #: How long a process waits for its scope, in seconds.
 _PATIENCE = 5.0
 
@@ -41,6 +42,8 @@ class TransientScopes:
         #: By the path of the unit: what is inside.
         self._inside: Dict[bytes, SpawnProcess] = {}
         self._units_of: Dict[int, str] = {}
+        #: Those of a daemon before this one.
+        self._uncontrolled: Set[str] = set()
 
     def settle(self, process: Process, request: SpawnProcess, leave: Leave) -> None:
         """Put a scope around a process, and then give it leave."""
@@ -56,6 +59,36 @@ class TransientScopes:
         self._settling[unit] = leave
         self._later(_PATIENCE, partial(self._settled, unit, leave, "systemd does not answer"))
 
+    def restore(self, request: SpawnProcess, unit: str, leave: Optional[Leave]) -> None:
+        """Know the scope again that the daemon before this one, in its place, had made; ``leave`` if a process waits for it."""
+        self._inside[self._connection.path(unit)] = request
+        self._units_of[request.spawn] = unit
+        self._uncontrolled.add(unit)
+        if leave is not None:
+            self._settling[unit] = leave
+            self._later(_PATIENCE, partial(self._settled, unit, leave, "systemd does not answer"))
+
+    def watch_again(self) -> None:
+        """systemd asks the one who had a scope made before it stops it. Where that was a daemon before this one, it is seen."""
+        for unit in self._uncontrolled:
+            self._units.watch(unit, partial(self._changed, unit))
+
+    def take_stock(self, listed: Mapping[str, Tuple[bytes, bytes]]) -> None:
+        """Go on from what systemd has, states of units by name."""
+        self.watch_again()
+        for unit in list(self._units_of.values()):
+            if unit not in listed:
+                self.removed(unit)
+                continue
+            leave = self._settling.get(unit)
+            if leave is not None and listed[unit][0] == b"active":
+                self._settled(unit, leave, "")
+            self._changed(unit, _UNIT_INTERFACE, {b"ActiveState": listed[unit][0]})
+
+    def _changed(self, unit: str, interface: bytes, properties: Dict[bytes, Any]) -> None:
+        if interface == _UNIT_INTERFACE and properties.get(b"ActiveState") == b"deactivating":
+            self._is_stopped(self._connection.path(unit))
+
     def job_removed(self, unit: str, result: str) -> None:
         """A job of systemd's is done."""
         leave = self._settling.get(unit)
@@ -64,6 +97,7 @@ class TransientScopes:
 
     def removed(self, unit: str) -> None:
         """systemd has the unit no more."""
+        self._uncontrolled.discard(unit)
         request = self._inside.pop(self._connection.path(unit), None)
         if request is not None:
             self._units_of.pop(request.spawn, None)
@@ -97,9 +131,17 @@ class TransientScopes:
         """Whether a process that is not over is in this unit, or will be."""
         return self._connection.path(unit) in self._inside
 
+    def is_settling(self, spawn: int) -> bool:
+        """Whether a process waits for its scope."""
+        return self._units_of.get(spawn) in self._settling
+
     def in_use(self) -> Set[str]:
         """Units that are being made."""
         return set(self._settling)
+
+    def of_processes(self) -> Set[str]:
+        """Units of all processes that were not told to have ended."""
+        return set(self._units_of.values())
 
     def dispatch(self) -> None:
         """Handle what arrived before the answer to a call."""

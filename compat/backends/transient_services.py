@@ -8,6 +8,7 @@ What happens to one, and the method that is called then:
     _main_pid     a fork was followed (tracee.py): parent and child are held until systemd knows the new pid
     _ended        systemd says how the main process ended: ProcessEnded
     adopt         a service of a daemon before this one is found again
+    restore       this one replaces the daemon that had it, and has all that was known of it
 
 systemd is these processes' parent, so their end comes as a change of properties and not through waitpid. Should
 systemd not tell of an end that a pidfd shows, it is asked.
@@ -22,7 +23,7 @@ import signal
 import socket
 import sys
 from functools import partial
-from typing import Any, Callable, Dict, List, Optional, Set
+from typing import Any, Callable, Dict, List, Optional, Set, Tuple
 
 from ..engine.actions import INFO, WARN, AdoptProcess, SignalProcess, SpawnProcess
 from ..engine.inputs import (
@@ -38,9 +39,12 @@ from ..engine.inputs import (
     StopFromOutside,
 )
 from ..parser.definition import MAIN, PROCESS_NAMES
+from ..state.processes import ProcessState, UnitState, Waiting
 from . import main_pid, signal_delivery
 from .child_setup import ChildSetup, Process, display_name
 from .identity import Identity, environment_of, start_time
+from .kept_descriptors import is_channel
+from .placement import SERVICE
 from .protocol import Feed, Later, Log, ProcessDefaults, Stray
 from .systemd_connection import Run, SystemdConnection, SystemdError
 from .tracee import TraceeTable
@@ -51,6 +55,8 @@ from .unit_properties import service_properties, unit_description
 
 _SERVICE_INTERFACE, _UNIT_INTERFACE = b"org.freedesktop.systemd1.Service", b"org.freedesktop.systemd1.Unit"
 _CLD_EXITED = 1
+#: Active and sub state of a service whose process runs, and nobody is about to stop it.
+_AT_WORK = (b"active", b"running")
 # systemd's EXIT_NICE, EXIT_LIMITS, EXIT_OOM_ADJUST, EXIT_GROUP and EXIT_USER: it could not do what the job file asks for.
 _JOBS_OWN_FAULT = (201, 205, 206, 216, 217)
 #: How long a followed fork waits for systemd's word, and the daemon for systemd to make one process, in seconds.
@@ -415,6 +421,56 @@ class TransientServices:
     def in_use(self) -> Set[str]:
         """Units whose process lives."""
         return {service.unit for service in self._services.values()}
+
+    # -- over a re-exec ----------------------------------------------------------------------------------------------
+
+    def states(self) -> Dict[int, ProcessState]:
+        """What ``restore`` goes on from, by spawn; placement.py knows what is missing in ``unit``."""
+        found: Dict[int, ProcessState] = {}
+        for spawn, service in self._services.items():
+            request, channel = service.request, -1 if service.channel is None else service.channel.fileno()
+            unit = UnitState(SERVICE, "", service.unit, service.invocation, channel, service.awaited_pid, service.stop_requested)
+            waiting = Waiting(0, request.environment, request.fds, request.expect) if channel >= 0 else None
+            found[spawn] = self._setup.state(service.process)._replace(
+                trace=self._tracees.state(spawn), waiting=waiting, unit=unit)
+        return found
+
+    def restore(self, request: SpawnProcess, state: ProcessState, unit: UnitState) -> None:
+        """Go on with a service of the daemon that this one replaces; ``take_stock`` follows."""
+        spawn, waiting = request.spawn, state.waiting
+        if waiting is not None:
+            request = request._replace(environment=waiting.environment, fds=waiting.fds, expect=waiting.expect)
+        process = self._setup.restored(request, state, self._failed)
+        channel = socket.socket(fileno=unit.channel) if is_channel(unit.channel) else None
+        service = self._services[spawn] = _Service(request, process, unit.name, channel)
+        service.invocation, service.awaited_pid, service.stop_requested = unit.invocation, unit.awaited_pid, unit.stop_requested
+        self._units.watch(unit.name, partial(self._changed, service))
+        if channel is not None:
+            # It was waited for already.
+            self._overdue.add(spawn)
+            self._setup.watch(channel.fileno(), partial(self._said_pid, service))
+        if state.trace is not None and state.trace.state:
+            self._tracees.restore(spawn, state.pid, request.expect, process.label, state.trace, partial(self._main_pid, service))
+        if service.awaited_pid:
+            self._later(_MAIN_PID_SECONDS, partial(self._main_pid_overdue, service, service.awaited_pid))
+        if state.pid and state.set_up is not None and state.set_up.answer_fd >= 0 > process.answer_fd:
+            # Nothing is to come any more that would say so.
+            self._later(0.0, partial(self._feed, ProcessExecuted(spawn)))
+
+    def take_stock(self, listed: Dict[str, Tuple[bytes, bytes]]) -> None:
+        """Go on from what systemd has, states of units by name, where something has happened that nobody was told of."""
+        for service in list(self._services.values()):
+            if self._services.get(service.request.spawn) is not service:
+                continue
+            process, identity = service.process, service.process.identity
+            if not process.pid and service.channel is None:
+                self._never_ran(service, "its launcher is lost")
+                continue
+            if service.unit not in listed:
+                self.removed(service.unit)
+            elif (not process.pid or service.awaited_pid or listed[service.unit] != _AT_WORK or identity is None
+                  or not identity.holds()):
+                self._ask_about(service)
 
     # -- of another daemon ----------------------------------------------------------------------------------------------
 

@@ -8,7 +8,7 @@ everything that systemd said of the old unit has been heard: what is heard after
 from __future__ import annotations
 
 from functools import partial
-from typing import Any, Callable, Dict, Iterable, List, Set, Tuple
+from typing import Any, Callable, Dict, Iterable, List, Mapping, Set, Tuple
 
 from ..engine.actions import INFO, SpawnProcess
 from ..parser.definition import PROCESS_NAMES
@@ -116,6 +116,18 @@ class TransientUnits:
             self._found_gone.append(unit)
         else:
             self._changed(unit, _UNIT_INTERFACE, {b"ActiveState": found.state, b"SubState": found.sub_state})
+
+    @property
+    def names(self) -> List[str]:
+        """All that systemd has, or may still have."""
+        return sorted(self._names)
+
+    def restore(self, names: Iterable[str], listed: Mapping[str, Tuple[bytes, bytes]]) -> None:
+        """Let go of these, which a daemon before this one had; ``listed`` are the states, active and sub, of all that there are."""
+        for unit in names:
+            if unit in listed:
+                self.let_go(unit)
+                self._changed(unit, _UNIT_INTERFACE, dict(zip((b"ActiveState", b"SubState"), listed[unit])))
 
     def release_others(self, in_use: Iterable[str]) -> None:
         """Look again at all but these, because signals may have been lost."""

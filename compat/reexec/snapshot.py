@@ -4,6 +4,7 @@ The engine and its processes have keys of their own in the text (compat.state); 
 
 * ``control``: clients and their calls (control/kept_clients.py), and whether the private socket is kept;
 * ``held``: output of processes that ended (D206);
+* ``units``: names of systemd's units that are ours;
 * ``daemon``: the log's priority (D245), its lines that could not be written yet, and the limit of descriptors that jobs get.
 """
 from __future__ import annotations
@@ -66,6 +67,15 @@ def held(sections: Mapping[str, Any]) -> List[LogState]:
         except Unreadable:
             continue
     return found
+
+
+def units(sections: Mapping[str, Any]) -> Optional[List[str]]:
+    """Section ``units``: names that can be those of units; None if there is no such section."""
+    try:
+        entries = array(sections["units"]) if "units" in sections else None
+    except Unreadable:
+        entries = []
+    return None if entries is None else [entry for entry in entries if type(entry) is str and entry.isascii()]
 
 
 def needed(processes: Iterable[ProcessState], logs: Iterable[LogState], core: Core) -> Iterator[int]:

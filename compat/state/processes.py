@@ -47,16 +47,25 @@ class SetUp(NamedTuple):
 
 
 class Trace(NamedTuple):
-    """A process that is followed: ``state`` new, new-child or normal; ``early`` children in their first stop (X71, X74)."""
+    """A process that is followed: ``state`` new, new-child or normal; ``early`` children in their first stop (X71, X74).
+
+    ``seized``, ``parent`` and ``stopped`` are those of tracee.Tracee.
+    """
 
     state: str
     forks: int = 0
     leaving: bool = False
     early: Tuple[int, ...] = ()
+    seized: bool = False
+    parent: int = 0
+    stopped: bool = False
 
 
 class Waiting(NamedTuple):
-    """A process that could not be started yet: how often that was tried, and what is asked for (X33)."""
+    """A process that could not be started yet: how often that was tried, and what is asked for (X33).
+
+    Never, where systemd is still to make it.
+    """
 
     attempts: int
     environment: Tuple[str, ...]
@@ -64,10 +73,29 @@ class Waiting(NamedTuple):
     expect: str
 
 
+class UnitState(NamedTuple):
+    """Where a process is and why (placement.Placement), and the unit that it is in, "" for none.
+
+    ``channel``: a launcher in a service is still to say its pid there, else -1. ``awaited_pid``: systemd is still to take it for
+    the service's main process. ``stop_requested``: somebody has told systemd to stop the service. ``settling``: the process
+    waits for its scope.
+    """
+
+    kind: str
+    reason: str
+    name: str = ""
+    invocation: str = ""
+    channel: int = -1
+    awaited_pid: int = 0
+    stop_requested: bool = False
+    settling: bool = False
+
+
 class ProcessState(NamedTuple):
     """One process. ``started``: its start time as in /proc, "" if unknown; ``identity_fd``: a pidfd, -1 for none.
 
-    ``identified``: it was not the daemon's child, and so had to be known by one of these. ``forks`` led to it.
+    ``identified``: it was not the daemon's child, and so had to be known by one of these. ``forks`` led to it. ``unit`` is None
+    where no service manager has a part in it.
     """
 
     pid: int
@@ -79,6 +107,7 @@ class ProcessState(NamedTuple):
     waiting: Optional[Waiting] = None
     identified: bool = False
     forks: int = 0
+    unit: Optional[UnitState] = None
 
 
 def descriptors(state: ProcessState) -> List[int]:
@@ -90,6 +119,8 @@ def descriptors(state: ProcessState) -> List[int]:
         found += [state.set_up.answer_fd, state.set_up.script_fd]
     if state.waiting is not None:
         found += state.waiting.fds
+    if state.unit is not None:
+        found.append(state.unit.channel)
     return [fd for fd in found if fd >= 0]
 
 
@@ -112,7 +143,8 @@ def encode(slots: List[Optional[ProcessState]]) -> Dict[str, Any]:
         "process_data": [_encode_set_up(slot, state.set_up if state else None) for slot, state in enumerate(slots)],
     }
     if trace is not None:
-        record["trace"] = {"leaving": int(trace.leaving), "early": list(trace.early)}
+        record["trace"] = {"leaving": int(trace.leaving), "early": list(trace.early), "seized": int(trace.seized),
+                           "parent": trace.parent, "stopped": int(trace.stopped)}
     return record
 
 
@@ -141,6 +173,9 @@ def encode_slot(state: ProcessState) -> Dict[str, Any]:
     if state.waiting is not None:
         record["waiting"] = {"attempts": state.waiting.attempts, "environment": list(state.waiting.environment),
                              "fds": list(state.waiting.fds), "expect": state.waiting.expect}
+    unit = state.unit
+    if unit is not None:
+        record["unit"] = {**unit._asdict(), "stop_requested": int(unit.stop_requested), "settling": int(unit.settling)}
     return record
 
 
@@ -175,7 +210,7 @@ def decode(instance: Record, pids: List[int], lost: List[str]) -> List[Optional[
         if own is not None:
             state = state._replace(started=own.get("started", text, ""), identity_fd=own.get("identity_fd", integer, -1),
                                    waiting=own.get("waiting", _waiting, None), identified=own.get("identified", flag, False),
-                                   forks=own.get("forks", natural, 0))
+                                   forks=own.get("forks", natural, 0), unit=own.get("unit", _unit, None))
         out.append(state)
     return out
 
@@ -226,10 +261,27 @@ def _trace(instance: Record) -> Optional[Trace]:
     if not state:
         return None
     more = instance.get("trace", Record, Record({}))
-    return Trace(state, instance.get("trace_forks", natural, 0), more.get("leaving", flag, False), more.get("early", tuple_of(natural), ()))
+    return Trace(
+        state, instance.get("trace_forks", natural, 0), more.get("leaving", flag, False), more.get("early", tuple_of(natural), ()),
+        more.get("seized", flag, False), more.get("parent", natural, 0), more.get("stopped", flag, False))
 
 
 def _waiting(value: Any) -> Waiting:
     record = Record(value)
     return Waiting(record.get("attempts", natural), record.get("environment", strings), record.get("fds", tuple_of(natural)),
                    record.get("expect", text))
+
+
+def _unit(value: Any) -> UnitState:
+    record = Record(value)
+    return UnitState(
+        record.get("kind", text), record.get("reason", text, ""), record.get("name", unit_name, ""), record.get("invocation", text, ""),
+        record.get("channel", integer, -1), record.get("awaited_pid", natural, 0), record.get("stop_requested", flag, False),
+        record.get("settling", flag, False))
+
+
+def unit_name(value: Any) -> str:
+    """The name of a unit, or ""."""
+    if not text(value).isascii():
+        raise Unreadable("not the name of a unit")
+    return str(value)
