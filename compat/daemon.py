@@ -130,7 +130,7 @@ class Daemon:
         self._address = address
         self._session_file = SessionFile(self.log)
         self._succession.attach(
-            self._loop, self._supervisor, self._backend, self._control, self._catalogue, nofile, options.default_console,
+            self._loop, self._supervisor, self._backend, self._control, self._catalogue, self._job_units, nofile, options.default_console,
             lambda: None if self._session_bus else self._address, command)
 
     # -- start-up ------------------------------------------------------------------------------------------

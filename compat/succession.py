@@ -36,6 +36,7 @@ from .reexec.departure import Departure, Luggage
 from .reexec.snapshot import Limit, Own
 from .state.document import Moment, Restored, Source, serialise
 from .supervisor import Supervisor
+from .units.job_units import JobUnits
 
 
 class Succession:
@@ -87,13 +88,15 @@ class Succession:
         return self._inherited is not None
 
     def attach(self, loop: MainLoop, supervisor: Supervisor, backend: LastingBackend, control: Control, catalogue: Catalogue,
-               own_limit: Limit, console: str, address: Callable[[], Optional[str]], words: Sequence[str]) -> None:
+               job_units: Optional[JobUnits], own_limit: Limit, console: str, address: Callable[[], Optional[str]],
+               words: Sequence[str]) -> None:
         """Know the rest of the daemon. ``address`` is that of the private socket if there is one; ``words`` are the command line."""
         self._loop = loop
         self._supervisor = supervisor
         self._backend = backend
         self._control = control
         self._catalogue = catalogue
+        self._job_units = job_units
         self._own_limit = own_limit
         self._console = console
         self._address = address
@@ -123,6 +126,8 @@ class Succession:
         self._supervisor.restore_timers(restored.timers)
         section = snapshot.section(restored.sections, "control")
         self._control.take_over(section, restored.last_call, claim)
+        if self._job_units is not None:
+            self._job_units.restore(snapshot.section(restored.sections, "requests"), claim)
         self._backend.restore_held(logs)
         self._backend.restore(snapshot.requests(core, restored.processes), snapshot.units(restored.sections) or ())
         self._log(INFO, "Stateful re-exec completed")
@@ -176,6 +181,7 @@ class Succession:
     def _text(self, control: Dict[str, Any], whole: bool) -> Tuple[str, Set[int]]:
         core = self._engine.core
         processes, logs, units = self._backend.states(), self._backend.held_states(), self._backend.unit_names()
+        requests = self._job_units.state() if self._job_units is not None else {"askers": []}
         output, errors = self._log_lines.state()
         own = Own(self._log_lines.priority, self._own_limit, output, errors)
         moment = Moment(
@@ -183,8 +189,9 @@ class Succession:
             processes=processes, idle=whole,
             sources=[Source(source.path, source.is_file, tuple(jobs) if whole else ()) for source, jobs in self._catalogue.listing()],
             bus_address=self._control.bus_address,
-            sections={"control": control, "held": snapshot.encode_held(logs), "daemon": snapshot.encode_own(own), "units": units})
-        return serialise(core, moment), set(snapshot.needed(processes.values(), logs, core))
+            sections={"control": control, "held": snapshot.encode_held(logs), "daemon": snapshot.encode_own(own), "units": units,
+                      "requests": requests})
+        return serialise(core, moment), {*snapshot.needed(processes.values(), logs, core), *(each["fd"] for each in requests["askers"])}
 
     def _pack(self, calls: List[Call], at_once: bool) -> Optional[Luggage]:
         self._refuse_at_the_end()

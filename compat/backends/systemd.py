@@ -10,6 +10,7 @@ everything is looked up again once it is back.
 """
 from __future__ import annotations
 
+import errno
 from functools import partial
 from typing import Any, Callable, Dict, Iterable, List, Optional, Sequence, Set, Tuple
 
@@ -31,7 +32,7 @@ from .unit_names import SLICE, is_of_the_program
 
 #: Seconds between attempts to reach a systemd that does not answer, and how many of them a start waits for.
 _RECONNECT_SECONDS, _MOST_RECONNECTS = 0.2, 25
-_PATIENT_SECONDS = 10.0
+_SILENT_SECONDS, _PATIENT_SECONDS = 2.0, 10.0
 #: After one of these there is nothing more about a process.
 _LAST = (ProcessEnded, ProcessLost, ProcessNeverRan, ProcessSpawnFailed, ProcessVanished)
 
@@ -130,7 +131,9 @@ class SystemdBackend:
                 for request in self._take_delayed():
                     self._without_unit(request, str(error))
                     self._native.spawn(request)
-            self._later(_RECONNECT_SECONDS if self._reconnects < _MOST_RECONNECTS else _PATIENT_SECONDS, self._reconnect)
+            # Where it is silent, each attempt takes a while in which nothing else is done.
+            seconds = _SILENT_SECONDS if error.number == errno.ETIMEDOUT else _RECONNECT_SECONDS
+            self._later(seconds if self._reconnects < _MOST_RECONNECTS else _PATIENT_SECONDS, self._reconnect)
             return
         self._log(INFO, "The connection to systemd is back")
         self._look_again()
@@ -313,7 +316,7 @@ class SystemdBackend:
             process = self._native.process_of(request.spawn)
             if process is not None and state.unit is not None and state.unit.name:
                 leave = partial(self._setup.give_leave, process) if state.unit.settling else None
-                self._scopes.restore(request, state.unit.name, leave)
+                self._scopes.restore(process, request, state.unit.name, leave)
         self._left = units
         self._later(0.0, self._take_stock)
 

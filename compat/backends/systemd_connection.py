@@ -15,6 +15,7 @@ import contextlib
 import errno
 import os
 import signal
+import socket
 from functools import partial
 from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Sequence, Set, Tuple
 
@@ -22,6 +23,8 @@ from .unit_properties import Property
 
 #: For libsystemd, which reads it for each call: how long an answer may take.
 _PATIENCE_VARIABLE, _PATIENCE = "SYSTEMD_BUS_TIMEOUT", "5s"
+#: Seconds in which systemd says a first word over a new connection.
+_SILENCE = 0.5
 _PRIVATE = "/run/systemd/private"
 _NAME = b"org.freedesktop.systemd1"
 _PATH = b"/org/freedesktop/systemd1"
@@ -105,6 +108,8 @@ class SystemdConnection:
     def open(self) -> None:
         """Connect by the private socket, else by the bus. Raises SystemdError."""
         dbuslib = self._load()
+        if not _is_responsive(self._private):
+            raise SystemdError(errno.ETIMEDOUT, os.strerror(errno.ETIMEDOUT))
         try:
             self._begin(dbuslib.DBusAddress(b"unix:path=" + os.fsencode(self._private), peer_to_peer=True))
             # It may belong to a systemd that is not there any more.
@@ -410,6 +415,22 @@ class SystemdConnection:
         if body[0] == _NAME:
             # Another systemd, or none: what it says of our units has to be asked for anew.
             self._gone()
+
+
+def _is_responsive(path: str) -> bool:
+    """False if somebody listens at a socket for D-Bus but says nothing: sd-bus would wait for that for a minute and a half."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+        try:
+            connection.settimeout(_SILENCE)
+            connection.connect(path)
+            # Which mechanisms are there?
+            connection.sendall(b"\0AUTH\r\n")
+            connection.recv(64)
+        except socket.timeout:
+            return False
+        except OSError:
+            pass
+    return True
 
 
 @contextlib.contextmanager

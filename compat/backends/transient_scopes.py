@@ -10,6 +10,7 @@ from typing import Any, Callable, Dict, List, Mapping, Optional, Set, Tuple
 from ..engine.actions import INFO, WARN, SpawnProcess
 from ..engine.inputs import StopFromOutside
 from .child_setup import Process, display_name
+from .identity import start_time
 from .protocol import Feed, Later, Log
 from .scope_controller import ScopeController
 from .systemd_connection import SystemdConnection, SystemdError
@@ -17,6 +18,7 @@ from .transient_units import TransientUnits
 from .unit_properties import scope_properties, unit_description
 
 _UNIT_INTERFACE = b"org.freedesktop.systemd1.Unit"
+_NOT_AT_WORK = (b"deactivating", b"inactive", b"failed")
 #: How long a process waits for its scope, in seconds.
 _PATIENCE = 5.0
 
@@ -43,7 +45,7 @@ class TransientScopes:
         self._inside: Dict[bytes, SpawnProcess] = {}
         self._units_of: Dict[int, str] = {}
         #: Those of a daemon before this one.
-        self._uncontrolled: Set[str] = set()
+        self._uncontrolled: Dict[str, Process] = {}
 
     def settle(self, process: Process, request: SpawnProcess, leave: Leave) -> None:
         """Put a scope around a process, and then give it leave."""
@@ -59,17 +61,17 @@ class TransientScopes:
         self._settling[unit] = leave
         self._later(_PATIENCE, partial(self._settled, unit, leave, "systemd does not answer"))
 
-    def restore(self, request: SpawnProcess, unit: str, leave: Optional[Leave]) -> None:
-        """Know the scope again that the daemon before this one, in its place, had made; ``leave`` if a process waits for it."""
+    def restore(self, process: Process, request: SpawnProcess, unit: str, leave: Optional[Leave]) -> None:
+        """Know the scope again that the daemon before this one, in its place, had made; ``leave`` if the process waits for it."""
         self._inside[self._connection.path(unit)] = request
         self._units_of[request.spawn] = unit
-        self._uncontrolled.add(unit)
+        self._uncontrolled[unit] = process
         if leave is not None:
             self._settling[unit] = leave
             self._later(_PATIENCE, partial(self._settled, unit, leave, "systemd does not answer"))
 
     def watch_again(self) -> None:
-        """systemd asks the one who had a scope made before it stops it. Where that was a daemon before this one, it is seen."""
+        """systemd asks who had a scope made to stop it. Where that was a daemon before this one, nobody is asked: it is seen."""
         for unit in self._uncontrolled:
             self._units.watch(unit, partial(self._changed, unit))
 
@@ -86,7 +88,13 @@ class TransientScopes:
             self._changed(unit, _UNIT_INTERFACE, {b"ActiveState": listed[unit][0]})
 
     def _changed(self, unit: str, interface: bytes, properties: Dict[bytes, Any]) -> None:
-        if interface == _UNIT_INTERFACE and properties.get(b"ActiveState") == b"deactivating":
+        if interface == _UNIT_INTERFACE and properties.get(b"ActiveState") in _NOT_AT_WORK:
+            self._is_left(unit)
+
+    def _is_left(self, unit: str) -> None:
+        """A scope is at its end. If that of its process was not the reason, somebody has stopped it; systemd does not even signal it."""
+        process = self._uncontrolled.pop(unit, None)
+        if process is not None and start_time(process.pid) is not None:
             self._is_stopped(self._connection.path(unit))
 
     def job_removed(self, unit: str, result: str) -> None:
@@ -97,7 +105,7 @@ class TransientScopes:
 
     def removed(self, unit: str) -> None:
         """systemd has the unit no more."""
-        self._uncontrolled.discard(unit)
+        self._is_left(unit)
         request = self._inside.pop(self._connection.path(unit), None)
         if request is not None:
             self._units_of.pop(request.spawn, None)

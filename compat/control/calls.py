@@ -91,6 +91,10 @@ class PendingCalls:
         """Every call that came over a connection."""
         return [call for call in self._calls.values() if isinstance(call, Call) and call.connection is connection]
 
+    def all_of(self, connection: Any) -> List[Caller]:
+        """The same, whatever kind of caller it is."""
+        return [call for call in self._calls.values() if call.connection is connection]
+
     @property
     def last(self) -> int:
         """The highest number that was given."""
@@ -100,7 +104,7 @@ class PendingCalls:
         """Give no number up to ``last``: calls from before a re-exec have those."""
         self._last = max(self._last, last)
 
-    def enter_again(self, call: Call, number: int, job: Optional[str]) -> None:
+    def enter_again(self, call: Caller, number: int, job: Optional[str]) -> None:
         """A call from before a re-exec, under the number that it had."""
         call.number, call.job = number, job
         self._calls[number] = call

@@ -5,6 +5,7 @@ The engine and its processes have keys of their own in the text (compat.state); 
 * ``control``: clients and their calls (control/kept_clients.py), and whether the private socket is kept;
 * ``held``: output of processes that ended (D206);
 * ``units``: names of systemd's units that are ours;
+* ``requests``: units of jobs that have asked for something (units/requests.py);
 * ``daemon``: the log's priority (D245), its lines that could not be written yet, and the limit of descriptors that jobs get.
 """
 from __future__ import annotations

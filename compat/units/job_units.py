@@ -5,12 +5,13 @@ unit files, unit_starts.py for units whose job was not started by systemd.
 """
 from __future__ import annotations
 
-from typing import Any, Callable
+from typing import Any, Callable, Dict
 
 from ..backends.systemd_connection import SystemdError
 from ..control.calls import PendingCalls
 from ..engine.actions import INFO, JobAdded, JobRemoved
 from ..engine.view import EngineView
+from ..state.reading import Record
 from .request_socket import Loop, RequestSocket
 from .requests import UnitRequests
 from .shown_jobs import ShownJobs
@@ -42,7 +43,16 @@ class JobUnits:
     def open(self) -> None:
         """Begin, when the jobs are known. Raises OSError."""
         self._socket.open()
+        self._requests.restored()
         self._compare()
+
+    def state(self) -> Dict[str, Any]:
+        """Plain data for ``restore``; the descriptors ``fd`` of its ``askers`` are to be kept open over a re-exec."""
+        return self._requests.state(self._socket.askers)
+
+    def restore(self, section: Record, usable: Callable[[int], bool]) -> None:
+        """Before ``open``: go on with who has asked the daemon that this one replaces."""
+        self._requests.restore(section, lambda descriptor: self._socket.adopt(descriptor) if usable(descriptor) else None)
 
     def announced(self, action: Any) -> None:
         """An announcement of the engine."""

@@ -10,8 +10,9 @@ import errno
 import os
 import socket
 import struct
-from typing import Callable, Dict, Protocol
+from typing import Callable, Dict, List, Optional, Protocol
 
+from ..backends.kept_descriptors import is_channel
 from ..engine.actions import WARN
 
 _LONGEST_QUESTION, _LONGEST_TEXT = 512, 4000
@@ -38,7 +39,8 @@ class Asker:
 
     def __init__(self, connection: socket.socket, closed: Callable[[Asker], None]) -> None:
         self.connection = connection
-        self.has_asked = False
+        #: what was asked for, "" as long as nothing was
+        self.verb = ""
         self.gone: Callable[[], None] = lambda: None
         self._closed = closed
 
@@ -136,8 +138,23 @@ class RequestSocket:
             if _uid(connection) not in (0, os.geteuid()):
                 connection.close()
                 continue
-            asker = self._askers[connection.fileno()] = Asker(connection, self._forget)
-            self._loop.add_reader(connection.fileno(), lambda asker=asker: self._read(asker))  # type: ignore[misc]
+            self._add(connection)
+
+    def _add(self, connection: socket.socket) -> Asker:
+        asker = self._askers[connection.fileno()] = Asker(connection, self._forget)
+        self._loop.add_reader(connection.fileno(), lambda: self._read(asker))
+        return asker
+
+    @property
+    def askers(self) -> List[Asker]:
+        """Who is connected."""
+        return list(self._askers.values())
+
+    def adopt(self, descriptor: int) -> Optional[Asker]:
+        """Go on with a connection of the daemon that this one replaces; None if it is none."""
+        if not is_channel(descriptor) or descriptor in self._askers:
+            return None
+        return self._add(socket.socket(fileno=descriptor))
 
     def _accept_again(self) -> None:
         if self._listener.fileno() >= 0:
@@ -150,13 +167,13 @@ class RequestSocket:
             return
         except OSError:
             question = b""
-        if not question or asker.has_asked:
+        if not question or asker.verb:
             asker.close()
             asker.gone()
             return
-        asker.has_asked = True
         verb, _, unit = question.partition(b"\0")
-        self._asked(asker, verb.decode("ascii", "replace"), unit.rstrip(b"\0").decode("ascii", "replace"))
+        asker.verb = verb.decode("ascii", "replace") or "?"
+        self._asked(asker, asker.verb, unit.rstrip(b"\0").decode("ascii", "replace"))
 
     def _forget(self, asker: Asker) -> None:
         descriptor = asker.connection.fileno()

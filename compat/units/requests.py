@@ -9,12 +9,14 @@ a stop is for all instances: systemd does not ask which.
 """
 from __future__ import annotations
 
-from typing import Any, Callable, Dict, List, Optional, Set
+from typing import Any, Callable, Dict, Iterable, List, Optional, Sequence, Set, Tuple
+from weakref import WeakKeyDictionary
 
 from ..control.calls import PendingCalls
 from ..engine import actions, inputs
 from ..engine.view import EngineView, JobView, Refused
 from ..parser.signals import signal_name
+from ..state.reading import Record, Unreadable, array, count, flag, members, natural, optional, strings, text, tuple_of
 from .request_socket import Asker
 
 _START, _STOP, _RELOAD, _HOLD = "start", "stop", "reload", "hold"
@@ -23,12 +25,16 @@ _STOPPED = ("UnknownJob", "UnknownInstance", "AlreadyStopped")
 
 
 class _Wait:
-    """One input that an asker waits for (control.calls.Caller); ``told`` gets the error's name and text, or None and ""."""
+    """One input that an asker waits for (control.calls.Caller); ``told`` gets the error's name and text, or None and "".
 
-    def __init__(self, asker: Asker, told: Callable[[Optional[str], str], None]) -> None:
+    ``instance`` is what is asked of one of several, "" for a start.
+    """
+
+    def __init__(self, asker: Asker, told: Callable[[Optional[str], str], None], instance: str = "") -> None:
         self.connection: Any = asker
         self.number = 0
         self.job: Optional[str] = None
+        self.instance = instance
         self._told = told
 
     def succeed_with_instance(self, instance: Optional[str]) -> None:
@@ -36,6 +42,35 @@ class _Wait:
 
     def fail(self, error: str, message: str) -> None:
         self._told(error, message)
+
+
+class _Gathering:
+    """The answers about several instances, until there is one for each. Refusals in ``fine`` count as done."""
+
+    def __init__(self, asker: Asker, left: Set[str], fine: Sequence[str], failures: Sequence[str] = ()) -> None:
+        self.left = left
+        self.failures = list(failures)
+        self._asker = asker
+        self._fine = fine
+
+    def wait(self, instance: str) -> _Wait:
+        """What is to be told of one of them."""
+        def told(error: Optional[str], message: str) -> None:
+            self.left.discard(instance)
+            if error is not None and error not in self._fine:
+                self.failures.append(message)
+            self.answer()
+
+        return _Wait(self._asker, told, instance)
+
+    def answer(self) -> None:
+        """If nothing is left."""
+        if self.left:
+            return
+        elif self.failures:
+            self._asker.failed(", ".join(self.failures))
+        else:
+            self._asker.done()
 
 
 class UnitRequests:
@@ -53,6 +88,8 @@ class UnitRequests:
         self._expected: Set[str] = set()
         #: How a job failed in its present or latest run.
         self._failures: Dict[str, str] = {}
+        #: Of those who ask for something of several instances.
+        self._gatherings: "WeakKeyDictionary[Asker, _Gathering]" = WeakKeyDictionary()
         #: called when the main process of a job's unit asks, and when one has gone away before its time
         self.came: Callable[[str], None] = lambda job: None
         self.went: Callable[[str], None] = lambda job: None
@@ -105,8 +142,7 @@ class UnitRequests:
         elif job is None:
             asker.failed(f"Unknown job: {name or unit}")
         elif verb in (_START, _HOLD):
-            self._main.setdefault(job.name, set()).add(asker)
-            asker.gone = lambda: self._main_is_gone(asker, job.name)
+            self._is_main(asker, job.name)
             expected = job.name in self._expected
             self._expected.discard(job.name)
             if verb == _HOLD or expected:
@@ -115,22 +151,29 @@ class UnitRequests:
                 self._start(asker, job)
             self.came(job.name)
         elif verb == _STOP:
-            self._for_each(asker, job.instance_names(), lambda instance: self._stop(job, instance), _STOPPED)
+            self._for_each(asker, verb, job.instance_names(), lambda instance: self._stop(job, instance))
         elif verb == _RELOAD:
             self._reload(asker, job)
         else:
             asker.failed(f"Unknown request: {verb}")
 
-    def _start(self, asker: Asker, job: JobView) -> None:
+    def _is_main(self, asker: Asker, job: str) -> None:
+        self._main.setdefault(job, set()).add(asker)
+        asker.gone = lambda: self._main_is_gone(asker, job)
+
+    def _started(self, asker: Asker, job: str) -> _Wait:
         def told(error: Optional[str], message: str) -> None:
             if error is None:
-                self._hold(asker, job.name)
+                self._hold(asker, job)
             else:
-                self._main_is_over(asker, job.name)
-                failure = self._failures.get(job.name)
+                self._main_is_over(asker, job)
+                failure = self._failures.get(job)
                 asker.failed(f"{message} ({failure})" if failure and error == "JobFailed" else message)
 
-        number = self._pending.enter(_Wait(asker, told))
+        return _Wait(asker, told)
+
+    def _start(self, asker: Asker, job: JobView) -> None:
+        number = self._pending.enter(self._started(asker, job.name))
         try:
             name: Optional[str] = self._engine.select_instance(job.name, ())
         except Refused:
@@ -155,38 +198,71 @@ class UnitRequests:
             if instance is not None and any(process == "main" for process, _ in instance.live_processes()):
                 running.append(name)
         if running:
-            self._for_each(asker, running, lambda name: lambda number: inputs.ReloadInstance(number, job.name, name))
+            self._for_each(asker, _RELOAD, running, lambda name: lambda number: inputs.ReloadInstance(number, job.name, name))
         else:
             asker.failed(f"Job is not running: {job.name}")
 
-    def _for_each(self, asker: Asker, names: List[str], make: Callable[[str], Callable[[int], Any]], fine: Any = ()) -> None:
+    def _for_each(self, asker: Asker, verb: str, names: List[str], make: Callable[[str], Callable[[int], Any]]) -> None:
         """Feed an input for each instance, and answer when all have been answered."""
-        left = set(names)
-        failures: List[str] = []
-
-        def ended(name: str, error: Optional[str], message: str) -> None:
-            left.discard(name)
-            if error is not None and error not in fine:
-                failures.append(message)
-            answer()
-
-        def answer() -> None:
-            if left:
-                return
-            elif failures:
-                asker.failed(", ".join(failures))
-            else:
-                asker.done()
-
-        asker.gone = lambda: self._pending.drop_connection(asker)
+        gathering = self._gather(asker, verb, names)
         for name in names:
-            def told(error: Optional[str], message: str, name: str = name) -> None:
-                ended(name, error, message)
-
             # Made now: what went before may have changed this one.
-            self._feed(make(name)(self._pending.enter(_Wait(asker, told))))
+            self._feed(make(name)(self._pending.enter(gathering.wait(name))))
         if not names:
-            answer()
+            gathering.answer()
+
+    def _gather(self, asker: Asker, verb: str, names: Iterable[str], failures: Sequence[str] = ()) -> _Gathering:
+        gathering = self._gatherings[asker] = _Gathering(asker, set(names), _STOPPED if verb == _STOP else (), failures)
+        asker.gone = lambda: self._pending.drop_connection(asker)
+        return gathering
+
+    # -- over a re-exec ------------------------------------------------------------------------------------------
+
+    def state(self, askers: Iterable[Asker]) -> Dict[str, Any]:
+        """Plain data for ``restore``; the descriptors in it are to be kept open."""
+        listed: List[Dict[str, Any]] = []
+        main = {asker: job for job, found in self._main.items() for asker in found}
+        for asker in askers:
+            waits = [(wait.number, wait.instance) for wait in self._pending.all_of(asker) if isinstance(wait, _Wait)]
+            gathering = self._gatherings.get(asker)
+            if asker in main or (gathering is not None and waits):
+                listed.append({"fd": asker.connection.fileno(), "job": main.get(asker), "waits": waits, "stops": int(asker.verb == _STOP),
+                               "failures": gathering.failures if gathering is not None else []})
+        return {"askers": listed, "expected": sorted(self._expected), "failures": dict(self._failures)}
+
+    def restore(self, section: Record, adopt: Callable[[int], Optional[Asker]]) -> None:
+        """Go on with who has asked the daemon that this one replaces. ``adopt`` makes an Asker of a descriptor.
+
+        What is wrong with one loses only that one: it asks again.
+        """
+        self._expected.update(_forgiving(section, "expected", strings, ()))
+        self._failures.update({job: text(failure) for job, failure in _forgiving(section, "failures", members, {}).items()
+                               if type(failure) is str})
+        for entry in _forgiving(section, "askers", array, []):
+            try:
+                found = Record(entry)
+                job, stops, failures = found.get("job", optional(text)), found.get("stops", flag), found.get("failures", strings)
+                waits = found.get("waits", tuple_of(_wait))
+                asker = adopt(found.get("fd", natural))
+            except Unreadable:
+                continue
+            if asker is None:
+                continue
+            asker.verb = _STOP if stops else _START
+            if job is not None:
+                self._is_main(asker, job)
+                for number, _ in waits:
+                    self._pending.enter_again(self._started(asker, job), number, None)
+            else:
+                gathering = self._gather(asker, asker.verb, (name for _, name in waits), failures)
+                for number, name in waits:
+                    self._pending.enter_again(gathering.wait(name), number, None)
+
+    def restored(self) -> None:
+        """The jobs are known: units whose job is over end."""
+        for job in list(self._main):
+            if not any(self._pending.all_of(asker) for asker in self._main.get(job, ())):
+                self._end_if_over(job)
 
     # -- main processes of units --------------------------------------------------------------------------------
 
@@ -231,3 +307,17 @@ def _failure(status: int) -> str:
     if status > 0xFF:
         return f"a process was killed by signal {signal_name(status >> 8) or status >> 8}"
     return f"a process ended with status {status}"
+
+
+def _wait(value: Any) -> Tuple[int, str]:
+    pair = array(value)
+    if len(pair) != 2:
+        raise Unreadable("not a pair")
+    return count(pair[0]), text(pair[1])
+
+
+def _forgiving(section: Record, key: str, kind: Any, default: Any) -> Any:
+    try:
+        return section.get(key, kind, default)
+    except Unreadable:
+        return default
