@@ -1,7 +1,10 @@
 """How long a client waits while the daemon re-executes itself, and whether anything is lost in many of them.
 
-    python bench/reexec.py              pauses, in milliseconds
-    python bench/reexec.py ROUNDS       as many re-execs under load; fails if anything is lost
+    python bench/reexec.py [BACKEND]            pauses, in milliseconds
+    python bench/reexec.py [BACKEND] ROUNDS     as many re-execs under load; fails if anything is lost
+
+BACKEND is native (a session's daemon) or systemd (the system's, in a box with a systemd of its own, which needs root);
+without it pauses are measured with both.
 
 A pause is the longest time between asking for a property and getting it, over a connection that stays open,
 while a re-exec happens; "answer" is that time without one. The program is tried out before, beside the daemon's
@@ -13,18 +16,22 @@ import os
 import pathlib
 import random
 import statistics
+import subprocess
 import sys
 import threading
 import time
 from typing import Any, Callable, Dict, List
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
 
-import _dbus_bindings as wire
-from dbus.exceptions import DBusException
+import _dbus_bindings as wire  # noqa: E402
+from dbus.exceptions import DBusException  # noqa: E402
 
-from bench.session import MANAGER, UPSTART, Session
+from bench.session import MANAGER, UPSTART, Session  # noqa: E402
 
+NATIVE, SYSTEMD = "native", "systemd"
+_INSIDE = "--inside"
 ROUNDS = 5
 _JOB = UPSTART + ".Job"
 _ERROR = "org.freedesktop.DBus.Error."
@@ -75,21 +82,32 @@ def longest(client: Client, during: Callable[[], None]) -> float:
     return found * 1000
 
 
-def pause(loaded: int, running: int) -> List[str]:
+def session(backend: str, jobs: Dict[str, str]) -> Session:
+    """A daemon with one of the backends."""
+    return Session(jobs, ["--no-dbus", "--backend", backend], system=backend == SYSTEMD)
+
+
+def pause(backend: str, loaded: int, running: int) -> List[str]:
     """One row of the table."""
     jobs = {f"job{number}": "exec sleep 100000\n" for number in range(running)}
     jobs.update((f"idle{number}", f"description 'idle {number}'\nstart on event{number} or (runlevel [2345] and net-device-up IFACE=eth0)\n"
                                   "stop on runlevel [!2345]\nrespawn\nenv A=b\nexport A\nlimit nofile 1024 4096\nexec sleep 1\n")
                 for number in range(loaded - running))
-    with Session(jobs, ["--no-dbus"]) as session:
-        client = Client(session.address)
+    with session(backend, jobs) as daemon:
+        client = Client(daemon.address)
         for number in range(running):
             client.call(f"{MANAGER}/jobs/job{number}", _JOB, "Start", "asb", [], True)
+        # Units for systemctl are started some time later.
+        time.sleep(0.005 * running)
         usual = longest(client, lambda: time.sleep(0.3))
-        before = _cpu_seconds(session.process.pid)
-        pauses = [longest(client, lambda: re_execute(session.address)) for _ in range(ROUNDS)]
-        cpu = (_cpu_seconds(session.process.pid) - before) / ROUNDS * 1000
-    return [str(loaded), str(running), f"{usual:.1f}", f"{statistics.median(pauses):.0f}", f"{max(pauses):.0f}", f"{cpu:.0f}"]
+        before = _cpu_seconds(daemon.process.pid)
+        pauses = [longest(client, lambda: re_execute(daemon.address)) for _ in range(ROUNDS)]
+        cpu = (_cpu_seconds(daemon.process.pid) - before) / ROUNDS * 1000
+        if backend == SYSTEMD:
+            # What runs would be the next daemon's.
+            daemon.process.terminate()
+            daemon.process.wait()
+    return [backend, str(loaded), str(running), f"{usual:.1f}", f"{statistics.median(pauses):.0f}", f"{max(pauses):.0f}", f"{cpu:.0f}"]
 
 
 def _cpu_seconds(pid: int) -> float:
@@ -159,19 +177,19 @@ def _resident_mb(pid: int) -> float:
     return 0.0
 
 
-def endure(rounds: int) -> int:
+def endure(rounds: int, backend: str = NATIVE) -> int:
     """So many re-execs under load; the exit status."""
-    with Session(Load.JOBS, ["--no-dbus"]) as session:
-        pid = session.process.pid
-        Client(session.address).call(f"{MANAGER}/jobs/dying", _JOB, "Start", "asb", [], True)
-        load = Load(session)
+    with session(backend, Load.JOBS) as daemon:
+        pid = daemon.process.pid
+        Client(daemon.address).call(f"{MANAGER}/jobs/dying", _JOB, "Start", "asb", [], True)
+        load = Load(daemon)
         for thread in load.threads:
             thread.start()
         first: List[float] = []
         begin = time.monotonic()
         for number in range(rounds):
-            re_execute(session.address)
-            Client(session.address).version()
+            re_execute(daemon.address)
+            Client(daemon.address).version()
             if load.failures:
                 break
             if number == min(5, rounds - 1):
@@ -184,7 +202,7 @@ def endure(rounds: int) -> int:
             thread.join(_PATIENCE)
             if thread.is_alive():
                 load.failures.append("a caller was not answered")
-        client = Client(session.address)
+        client = Client(daemon.address)
         left = client.call(f"{MANAGER}/jobs/service", _JOB, "GetAllInstances")[0]
         tasks = client.call(f"{MANAGER}/jobs/task", _JOB, "GetAllInstances")[0]
         if left or tasks:
@@ -198,17 +216,35 @@ def endure(rounds: int) -> int:
         for failure in load.failures:
             print("FAILED:", failure)
         if load.failures:
-            print((session.directory / "daemon.log").read_text()[-3000:])
+            print((daemon.directory / "daemon.log").read_text()[-3000:])
         return 1 if load.failures else 0
 
 
 def main() -> int:
-    if len(sys.argv) > 1:
-        return endure(int(sys.argv[1]))
-    print(f"{'loaded':>8} {'running':>8} {'answer':>8} {'pause':>8} {'longest':>8} {'cpu':>8}   (ms)")
+    words = [word for word in sys.argv[1:] if word != _INSIDE]
+    backends = [words.pop(0)] if words and not words[0].isdigit() else []
+    if len(words) > 1 or not set(backends) <= {NATIVE, SYSTEMD} or not all(word.isdigit() for word in words):
+        print(__doc__)
+        return 2
+    if backends == [SYSTEMD] and _INSIDE not in sys.argv:
+        return in_a_box([SYSTEMD, *words])
+    if words:
+        return endure(int(words[0]), backends[0] if backends else NATIVE)
+    if _INSIDE not in sys.argv:
+        print(f"{'backend':>8} {'loaded':>8} {'running':>8} {'answer':>8} {'pause':>8} {'longest':>8} {'cpu':>8}   (ms)")
     for loaded, running in ((10, 1), (100, 100), (5000, 1000)):
-        print(" ".join(f"{cell:>8}" for cell in pause(loaded, running)), flush=True)
-    return 0
+        print(" ".join(f"{cell:>8}" for cell in pause(backends[0] if backends else NATIVE, loaded, running)), flush=True)
+    return 0 if backends else in_a_box([SYSTEMD])
+
+
+def in_a_box(words: List[str]) -> int:
+    """Run this program in a box; its exit status."""
+    if os.getuid():
+        print("not measured with systemd: a box needs root")
+        return 0
+    places = [word for path in dict.fromkeys((str(ROOT), sys.prefix, sys.base_prefix)) for word in ("-r", path)]
+    box = [str(ROOT / "tests" / "systemd-box"), "run", "-n", f"bench-{os.getpid()}", "-t", "3000", *places]
+    return subprocess.run([*box, "--", sys.executable, str(pathlib.Path(__file__).resolve()), _INSIDE, *words], check=False).returncode
 
 
 if __name__ == "__main__":

@@ -79,6 +79,8 @@ class Daemon:
     """One running daemon; also the DaemonServices of control."""
 
     def __init__(self, options: Options, environment: Mapping[str, str], command: Sequence[str]) -> None:
+        # What is made until everything is loaded is not garbage.
+        gc.disable()
         # Before anything is opened.
         inherited = Inherited() if options.has("--restart") else None
         self.user_mode = options.has("--user")
@@ -138,8 +140,6 @@ class Daemon:
     def run(self) -> int:
         """Start, work until the session ends, clean up; returns the exit status."""
         options = self._options
-        # What is made until everything is loaded is not garbage.
-        gc.disable()
         if not self._system_mode:
             self.log(DEBUG, f"main: Running with UID {self.uid} as PID {os.getpid()} (PPID {os.getppid()})")
         if options.has("--no-log"):
