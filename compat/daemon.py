@@ -267,7 +267,7 @@ class Daemon:
         """Each job as a unit of systemd's, where that is wanted (C.6)."""
         if self._job_units is not None:
             try:
-                self._job_units.open()
+                self._job_units.open(self._succession.knows)
             except OSError as error:
                 self.log(WARN, f"systemctl cannot be used for jobs, their units have no socket: {error.strerror}")
                 self._job_units.close()

@@ -40,11 +40,17 @@ class JobUnits:
         self._compare_due = False
         self._is_closed = False
 
-    def open(self) -> None:
-        """Begin, when the jobs are known. Raises OSError."""
+    def open(self, goes_on: bool = False) -> None:
+        """Begin, when the jobs are known. Raises OSError.
+
+        ``goes_on``: another daemon has seen to the units of nearly all jobs, and clients wait; so that comes later.
+        """
         self._socket.open()
         self._requests.restored()
-        self._compare()
+        if goes_on:
+            self._compare_later(_SETTLED)
+        else:
+            self._compare()
 
     def state(self) -> Dict[str, Any]:
         """Plain data for ``restore``; the descriptors ``fd`` of its ``askers`` are to be kept open over a re-exec."""
@@ -68,7 +74,12 @@ class JobUnits:
     def _compare_later(self, seconds: float) -> None:
         if not self._compare_due:
             self._compare_due = True
-            self._loop.later(seconds, self._compare)
+            self._loop.later(seconds, self._on_timer)
+
+    def _on_timer(self) -> None:
+        # Else it was done meanwhile.
+        if self._compare_due:
+            self._compare()
 
     def _compare(self) -> None:
         self._compare_due = False

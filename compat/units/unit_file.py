@@ -10,12 +10,16 @@ changes of the runlevel, in their own order.
 """
 from __future__ import annotations
 
+import functools
+import re
 import string
 from typing import Optional
 
 _SUFFIX = ".service"
 _LONGEST = 255
 _PLAIN = frozenset((string.ascii_letters + string.digits + ":_.-").encode())
+#: Names that stay as they are.
+_USUAL = re.compile("[A-Za-z0-9:_-][A-Za-z0-9:_.-]{0,200}")
 _MARK = "X-Upstart-Job="
 _TEXT = """\
 # Made by upstart-compat while it runs. Change the job's own file instead.
@@ -41,6 +45,8 @@ def unit_name(job: str) -> Optional[str]:
 
     Not as systemd-escape does: a ``-`` stays, and so does not stand for ``/``, else two jobs could have one unit.
     """
+    if _USUAL.fullmatch(job):
+        return job + _SUFFIX
     data = job.encode("utf-8", "surrogateescape")
     name = "".join(chr(byte) if byte in _PLAIN and (byte != 0x2E or position) else f"\\x{byte:02x}" for position, byte in enumerate(data))
     name += _SUFFIX
@@ -50,16 +56,21 @@ def unit_name(job: str) -> Optional[str]:
 def unit_text(job: str, launcher: str, socket: str) -> str:
     """The file's text; ``launcher`` and ``socket`` are absolute paths."""
     name = unit_name(job) or ""
-    # Variables are looked for behind the program only.
-    ask = f"{_word(launcher)} ask {_word(socket).replace('$', '$$')}"
+    ask = _ask(launcher, socket)
     readable = "".join(character if character.isprintable() else "?" for character in job)
     description = "Upstart job " + readable.replace("\\", "\\\\").replace("%", "%%")
     return _TEXT.format(description=description, mark=_MARK, job=name[:-len(_SUFFIX)], ask=ask)
 
 
+@functools.lru_cache(maxsize=1)
+def _ask(launcher: str, socket: str) -> str:
+    # Variables are looked for behind the program only.
+    return f"{_word(launcher)} ask {_word(socket).replace('$', '$$')}"
+
+
 def is_made_here(text: str) -> bool:
     """Whether a unit file's text is one of these."""
-    return any(line.startswith(_MARK) for line in text.splitlines())
+    return "\n" + _MARK in text
 
 
 def _word(path: str) -> str:

@@ -6,35 +6,49 @@ what a daemon that died has left there is ours as well.
 """
 from __future__ import annotations
 
+import functools
 import os
-from typing import Dict, List, Set
+import stat
+from typing import Dict, List, Set, Tuple
 
 from . import unit_file
 
 FOLDER = "/run/systemd/system"
+#: Bytes of a file that are looked at; ours are much smaller.
+_LARGEST = 1 << 16
 
 
 class UnitFolder:
-    """``present`` are the names of our files."""
+    """The folder at ``path``."""
 
     def __init__(self, path: str = FOLDER) -> None:
         self.path = path
-        self.present: Set[str] = set()
+        #: What was read of files, and of what they were then: there may be thousands, and they are looked at again and again.
+        self._texts: Dict[str, Tuple[Tuple[int, ...], str]] = {}
+
+    @functools.cached_property
+    def present(self) -> Set[str]:
+        """The names of our files; looked for when they are first asked for."""
         try:
-            names = os.listdir(path)
+            names = os.listdir(self.path)
         except OSError:
             names = []
-        for name in names:
-            if name.endswith(".service") and unit_file.is_made_here(self._read(name)):
-                self.present.add(name)
+        return {name for name in names if name.endswith(".service") and unit_file.is_made_here(self._read(name))}
 
     def _read(self, name: str) -> str:
-        path = os.path.join(self.path, name)
-        if os.path.islink(path):
-            return ""
+        path = f"{self.path}/{name}"
         try:
-            with open(path, encoding="utf-8", errors="surrogateescape") as file:
-                return file.read()
+            found = os.lstat(path)
+            if not stat.S_ISREG(found.st_mode):
+                return ""
+            version = found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
+            known = self._texts.get(name)
+            if known is None or known[0] != version:
+                with open(path, "rb", buffering=0) as file:
+                    known = version, file.read(_LARGEST).decode("utf-8", "surrogateescape")
+                if unit_file.is_made_here(known[1]):
+                    self._texts[name] = known
+            return known[1]
         except OSError:
             return ""
 
@@ -53,6 +67,7 @@ class UnitFolder:
     def remove(self, name: str) -> None:
         """Remove a file of ours. Raises OSError."""
         self.present.discard(name)
+        self._texts.pop(name, None)
         if unit_file.is_made_here(self._read(name)):
             os.unlink(os.path.join(self.path, name))
 
