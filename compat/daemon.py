@@ -132,8 +132,8 @@ class Daemon:
         self._address = address
         self._session_file = SessionFile(self.log)
         self._succession.attach(
-            self._loop, self._supervisor, self._backend, self._control, self._catalogue, self._job_units, nofile, options.default_console,
-            lambda: None if self._session_bus else self._address, command)
+            self._loop, self._supervisor, self._backend, self._control, self._catalogue, self._job_units, self._host, nofile,
+            options.default_console, lambda: None if self._session_bus else self._address, command)
 
     # -- start-up ------------------------------------------------------------------------------------------
 

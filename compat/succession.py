@@ -28,6 +28,7 @@ from .engine.actions import INFO, WARN
 from .engine.engine import Engine
 from .engine.inputs import ForgetJob
 from .engine.view import Refused
+from .host.mode import HostMode
 from .log import Log
 from .loop import MainLoop
 from .reexec import arguments, arrival, snapshot
@@ -88,8 +89,8 @@ class Succession:
         return self._inherited is not None
 
     def attach(self, loop: MainLoop, supervisor: Supervisor, backend: LastingBackend, control: Control, catalogue: Catalogue,
-               job_units: Optional[JobUnits], own_limit: Limit, console: str, address: Callable[[], Optional[str]],
-               words: Sequence[str]) -> None:
+               job_units: Optional[JobUnits], host: Optional[HostMode], own_limit: Limit, console: str,
+               address: Callable[[], Optional[str]], words: Sequence[str]) -> None:
         """Know the rest of the daemon. ``address`` is that of the private socket if there is one; ``words`` are the command line."""
         self._loop = loop
         self._supervisor = supervisor
@@ -97,6 +98,7 @@ class Succession:
         self._control = control
         self._catalogue = catalogue
         self._job_units = job_units
+        self._host = host
         self._own_limit = own_limit
         self._console = console
         self._address = address
@@ -126,6 +128,8 @@ class Succession:
         self._supervisor.restore_timers(restored.timers)
         section = snapshot.section(restored.sections, "control")
         self._control.take_over(section, restored.last_call, claim)
+        if self._host is not None and restored.facts is not None:
+            self._host.restore(restored.facts, restored.header is not None and restored.header.version == VERSION)
         if self._job_units is not None:
             self._job_units.restore(snapshot.section(restored.sections, "requests"), claim)
         self._backend.restore_held(logs)
@@ -164,9 +168,7 @@ class Succession:
     # -- leaving ---------------------------------------------------------------------------------------------
 
     def request(self, call: Optional[Call] = None) -> None:
-        """Re-execute; raises Refused while the session ends (D247), and where what the host told would be lost."""
-        if self._options.host is not None:
-            raise Refused("Failed", "No re-exec in host mode: restart the service, the jobs go on")
+        """Re-execute; raises Refused while the session ends (D247)."""
         self._refuse_at_the_end()
         self._departure.request(call)
 
@@ -177,6 +179,8 @@ class Succession:
     def _refuse_at_the_end(self) -> None:
         if self._engine.core.session_end is not None:
             raise Refused("Failed", "The session is ending")
+        if self._host is not None and self._host.goes_down:
+            raise Refused("Failed", "The host is going down")
 
     def _text(self, control: Dict[str, Any], whole: bool) -> Tuple[str, Set[int]]:
         core = self._engine.core
@@ -188,7 +192,7 @@ class Succession:
             version=VERSION, time=time.time(), monotonic=time.monotonic(), console=self._console, due=self._supervisor.timers_due(),
             processes=processes, idle=whole,
             sources=[Source(source.path, source.is_file, tuple(jobs) if whole else ()) for source, jobs in self._catalogue.listing()],
-            bus_address=self._control.bus_address,
+            bus_address=self._control.bus_address, facts=self._host.state() if self._host is not None else None,
             sections={"control": control, "held": snapshot.encode_held(logs), "daemon": snapshot.encode_own(own), "units": units,
                       "requests": requests})
         return serialise(core, moment), {*snapshot.needed(processes.values(), logs, core), *(each["fd"] for each in requests["askers"])}

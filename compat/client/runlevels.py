@@ -31,6 +31,9 @@ Options:
 """
 
 
+_CUT = ("org.freedesktop.DBus.Error.NoReply", "org.freedesktop.DBus.Error.Disconnected")
+
+
 def telinit(arguments: list[str]) -> int:
     """The command ``telinit``; its exit status. Raises UsageError, Failure, OSError."""
     if "--help" in arguments:
@@ -53,11 +56,10 @@ def _restart(daemon: Connection) -> None:
     """D175: until the new run of the daemon answers. Raises Refusal where it does not restart."""
     try:
         daemon.call(MANAGER, UPSTART, "Restart", forever=True)
-    except Refusal:
-        raise
-    except Failure:
-        # The connection was cut, which is the answer.
-        pass
+    except Refusal as refusal:
+        # When the connection is cut, which is the answer, libdbus makes one up.
+        if refusal.name not in _CUT:
+            raise
     while True:
         try:
             connect_system().begin_get(MANAGER, UPSTART, "version").text()

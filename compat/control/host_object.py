@@ -4,19 +4,19 @@ There in host mode only, and for callers on the private socket only, whom libdbu
 can give it away. Everybody else gets PermissionDenied.
 
 Calls that are answered later are answered from here, not by the engine, so they have no number of it. They do not outlive a
-re-exec: who made them loses the connection, as when the daemon dies, and calls again.
+re-exec: the bridge is told to ask again, the others lose the connection, as when the daemon dies, and call again.
 """
 from __future__ import annotations
 
 from typing import Any, Callable, List, Sequence, Set, Tuple
 
 from ..bridges.host.fact import Fact, HostEvent
-from ..bridges.host.unit_phases import STARTING, STOPPING
+from ..bridges.host.unit_phases import ASK_AGAIN, STARTING, STOPPING
 from ..engine.view import Refused
 from .calls import Call
 from .interfaces import Interface, Method, Property
 from .services import HostServices
-from .wire import HOST_INTERFACE
+from .wire import HOST_INTERFACE, writable
 
 
 class HostObject:
@@ -26,11 +26,22 @@ class HostObject:
         self._host = host
         self._is_private = is_private
         self._waiting: Set[Call] = set()
+        #: those of them by which the bridge waits for an announcement
+        self._takers: Set[Call] = set()
 
     @property
     def waiting(self) -> Sequence[Call]:
         """The calls that are still to be answered."""
         return tuple(self._waiting)
+
+    def ask_again(self) -> None:
+        """Before a re-exec: the bridge, which may be telling something over the same connection, is to ask once more after it."""
+        for call in self._takers & self._waiting:
+            self._waiting.discard(call)
+            call.fail(ASK_AGAIN, "Ask again")
+            if writable(call.connection):
+                call.connection.flush()
+        self._takers.clear()
 
     def drop_connection(self, connection: Any) -> None:
         """Forget every call that came over a connection that is closed."""
@@ -85,6 +96,7 @@ class HostObject:
     def _take_announcement(self, call: Call, target: None, again: bool) -> None:
         self._check(call)
         answer = self._answer_later(call)
+        self._takers = {call}
         self._host.take_announcement(again, lambda announcement: answer(tuple(announcement)))
 
     def _announcement_told(self, call: Call, target: None, number: int, objects: Tuple[str, ...]) -> None:

@@ -97,9 +97,15 @@ class Control:
         None: somebody is just connecting, so ask again soon, unless it has to be ``at_once``.
         """
         self._bus.give_up_opening()
-        left_out = [call.connection for call in (*leave_out, *self._waiting_for_host())]
-        return self._kept.hand_over(lambda: [each for each in self._server.clients() if each not in left_out],
+        return self._kept.hand_over(lambda: self._to_be_kept(leave_out),
                                     lambda: self._server.authenticating, self._server.listening_descriptor, at_once)
+
+    def _to_be_kept(self, leave_out: Sequence[Call]) -> List[Any]:
+        """Clients whose calls the engine answers, if anybody does; what they have sent was read."""
+        if self._host is not None:
+            self._host.ask_again()
+        left_out = [call.connection for call in (*leave_out, *self._waiting_for_host())]
+        return [each for each in self._server.clients() if each not in left_out]
 
     def go_on(self) -> None:
         """After ``hand_over``, if the exec failed."""

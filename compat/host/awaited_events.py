@@ -23,10 +23,23 @@ class AwaitedEvents:
         """Queue an event; ``done`` is called when it is finished, whether it failed or not."""
         if done is None:
             self._feed(EmitEvent(None, event.name, event.env))
-            return
+        else:
+            self.emit_as(self.number(), event, done)
+
+    def number(self) -> int:
+        """A fresh one for ``emit_as``."""
         self._last -= 1
-        self._waiting[self._last] = done
-        self._feed(EmitEvent(self._last, event.name, event.env, True))
+        return self._last
+
+    def emit_as(self, number: int, event: HostEvent, done: Callable[[], None]) -> None:
+        """``emit``, by a number by which the event can be awaited again after a re-exec."""
+        self._waiting[number] = done
+        self._feed(EmitEvent(number, event.name, event.env, True))
+
+    def await_again(self, number: int, done: Callable[[], None]) -> None:
+        """Go on waiting for an event that the daemon before this one, in its place, has queued."""
+        self._last = min(self._last, number)
+        self._waiting[number] = done
 
     def answered(self, action: Any) -> bool:
         """Take an Answer or Refuse of the engine if it is for one of these; whether it was."""

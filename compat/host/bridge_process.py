@@ -50,7 +50,7 @@ class BridgeProcess:
         self._environment = dict(environment)
         self._loop = loop
         self._log = log
-        self._child: Optional[subprocess.Popen[bytes]] = None
+        self._pid = 0
         self._fd = -1
         self._began = 0.0
         self._pause = _FIRST_PAUSE
@@ -61,31 +61,47 @@ class BridgeProcess:
         self._retry = None
         self._began = time.monotonic()
         try:
-            self._child = subprocess.Popen(self._command, stdin=subprocess.DEVNULL, env=self._environment, cwd="/", start_new_session=True)
-            self._fd = os.pidfd_open(self._child.pid)
+            # The daemon waits for all of its children, so for this one as well.
+            self._pid = subprocess.Popen(
+                self._command, stdin=subprocess.DEVNULL, env=self._environment, cwd="/", start_new_session=True).pid
+            self._fd = os.pidfd_open(self._pid)
         except OSError as error:
             self._log(WARN, f"Unable to start the host bridge: {error.strerror}")
             self._again()
             return
-        self._log(DEBUG, f"host bridge process ({self._child.pid})")
+        self._log(DEBUG, f"host bridge process ({self._pid})")
         self._loop.add_reader(self._fd, self._ended)
+
+    @property
+    def pid(self) -> int:
+        """The process, 0 if there is none."""
+        return self._pid if self._fd >= 0 else 0
+
+    def go_on(self, pid: int) -> bool:
+        """Take over the process that the daemon before this one, in its place, has started. False if that has ended."""
+        try:
+            # Not one that was not ours, whatever the number says.
+            os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+            self._fd = os.pidfd_open(pid)
+        except (OSError, OverflowError):
+            return False
+        self._pid, self._began = pid, time.monotonic()
+        self._loop.add_reader(self._fd, self._ended)
+        return True
 
     def stop(self) -> None:
         """End it for good."""
         if self._retry is not None:
             self._retry.cancel()
-        if self._child is not None and self._fd >= 0:
-            self._forget()
+        if self._fd >= 0:
             try:
-                self._child.send_signal(signal.SIGTERM)
+                signal.pidfd_send_signal(self._fd, signal.SIGTERM)
             except OSError:
                 pass
+            self._forget()
 
     def _ended(self) -> None:
         self._forget()
-        assert self._child is not None
-        # The daemon reaps every child, so the status may be gone.
-        self._child.poll()
         self._log(WARN, "The host bridge has ended, starting it again")
         if time.monotonic() - self._began > _WELL:
             self._pause = _FIRST_PAUSE

@@ -204,6 +204,24 @@ class FactTable:
             lane.events.extend(events)
             self._ready.append(name)
 
+    def held_state(self) -> Dict[str, Any]:
+        """What of a re-exec ``restore_held`` needs besides: the events that are being waited for."""
+        return {
+            "held": [[name, list(lane.held_by), lane.ticket] for name, lane in self._lanes.items() if lane.held_by is not None],
+            "overdue": [[ticket, name] for ticket, name in self._overdue.items()], "last_ticket": self._last_ticket}
+
+    def restore_held(self, state: Dict[str, Any]) -> None:
+        """After ``restore``: go on waiting. Raises ValueError, TypeError or KeyError as it does; then nothing is waited for."""
+        held = [(_text(name), HostEvent(_text(event), _texts(env), bool(hold)), int(ticket))
+                for name, (event, env, hold), ticket in state["held"]]
+        overdue = {int(ticket): _text(name) for ticket, name in state["overdue"]}
+        self._last_ticket = max([int(state["last_ticket"]), *overdue, *(ticket for _, _, ticket in held)])
+        for name, event, ticket in held:
+            lane = self._lanes.setdefault(name, _Lane())
+            lane.held_by, lane.ticket = event, ticket
+            self._tickets[ticket] = name
+        self._overdue = overdue
+
     # -- inside --------------------------------------------------------------------------------------------------
 
     def _remember_started(self, fact: Fact) -> None:

@@ -27,7 +27,8 @@ class Hooks:
 
     def __init__(self, busy: Callable[[str], bool]) -> None:
         self._busy = busy
-        self._last = 0
+        #: the highest number that was given; never lower after a re-exec
+        self.last = 0
         #: what the bridge has not told yet, and what of it was not handed out
         self._untold: Dict[int, Tuple[Announcement, Answer]] = {}
         self._fresh: List[Announcement] = []
@@ -37,8 +38,8 @@ class Hooks:
 
     def announce(self, unit: str, state: str, done: Answer) -> None:
         """A unit is about to change; ``done`` is called when the jobs are done with that."""
-        self._last += 1
-        announcement = Announcement(self._last, unit, state)
+        self.last += 1
+        announcement = Announcement(self.last, unit, state)
         self._untold[announcement.number] = (announcement, done)
         self._fresh.append(announcement)
         self._hand_out()

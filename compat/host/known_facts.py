@@ -1,13 +1,14 @@
 """The fact table at work: tells the engine its events, watches the time, keeps the file current (B200, B203)."""
 from __future__ import annotations
 
-from typing import Callable, Dict, Protocol
+import time
+from typing import Any, Callable, Dict, Protocol, Tuple
 
 from ..bridges.host.fact import Fact, HostEvent
 from ..engine.actions import WARN
 from . import fact_file
 from .awaited_events import AwaitedEvents
-from .facts import Emit, FactTable, Overdue, Watch
+from .facts import HOLD_SECONDS, Emit, FactTable, Overdue, Watch
 
 
 class Cancellable(Protocol):
@@ -24,14 +25,18 @@ _RUNLEVEL = "RUNLEVEL="
 class KnownFacts:
     """``later(seconds, callback)`` is the main loop's. ``boot``: which boot this is, as boot_identity gives it."""
 
-    def __init__(self, events: AwaitedEvents, later: Later, log: Callable[[int, str], None], path: str, boot: str) -> None:
+    def __init__(self, events: AwaitedEvents, later: Later, log: Callable[[int, str], None], path: str, boot: str,
+                 clock: Callable[[], float] = time.monotonic) -> None:
         self.table = FactTable()
         self._events = events
         self._later = later
         self._log = log
         self._path = path
         self._boot = boot
-        self._limits: Dict[int, Cancellable] = {}
+        self._clock = clock
+        #: by ticket: when it is overdue, and the call that it then is; and the number by which its event is waited for
+        self._limits: Dict[int, Tuple[float, Cancellable]] = {}
+        self._numbers: Dict[int, int] = {}
         #: called when a held event is finished
         self.progress: Callable[[], None] = lambda: None
         self._failing = False
@@ -41,6 +46,38 @@ class KnownFacts:
         known = fact_file.load(self.table, self._path, self._boot, self._log)
         self._work()
         return known
+
+    def state(self) -> Dict[str, Any]:
+        """All of it, for the next run of the daemon in its place, as JSON can hold it (B203)."""
+        return {**self.table.state(), **self.table.held_state(), "numbers": list(map(list, self._numbers.items())),
+                "due": [[ticket, due] for ticket, (due, _) in self._limits.items()]}
+
+    def restore(self, state: Dict[str, Any]) -> bool:
+        """Go on from such a state; before anything is fed. False, and a warning, if it makes no sense: then there is the file."""
+        table = FactTable()
+        try:
+            table.restore(state)
+            table.restore_held(state)
+            numbers = {int(ticket): int(number) for ticket, number in state["numbers"]}
+            dues = {int(ticket): float(due) for ticket, due in state["due"]}
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            self._log(WARN, f"facts of the host cannot be used ({type(error).__name__}: {error})")
+            return False
+        # Others know the table.
+        self.table.restore(state)
+        self.table.restore_held(state)
+        # The file may be older.
+        self.table.changed = True
+        now = self._clock()
+        for ticket, number in numbers.items():
+            self._await(ticket, number)
+        for ticket, due in dues.items():
+            self._watch(Watch(ticket, min(max(0.0, due - now), HOLD_SECONDS)))
+        return True
+
+    def go_on(self) -> None:
+        """After ``restore``, when the jobs are known: tell what is still to be told."""
+        self._work()
 
     def tell(self, fact: Fact) -> bool:
         """A fact from the bridge; whether it was news."""
@@ -77,9 +114,10 @@ class KnownFacts:
     def drop_pending(self) -> None:
         """The host goes down."""
         self.table.drop_pending()
-        for limit in self._limits.values():
+        for _, limit in self._limits.values():
             limit.cancel()
         self._limits.clear()
+        self._numbers.clear()
 
     def _work(self) -> None:
         while True:
@@ -95,16 +133,26 @@ class KnownFacts:
                 self._log(WARN, f"event {action.name} not finished after 30 s, going on")
 
     def _watch(self, action: Watch) -> None:
-        self._limits[action.ticket] = self._later(action.seconds, lambda: self._overdue(action.ticket))
+        limit = self._later(action.seconds, lambda: self._overdue(action.ticket))
+        self._limits[action.ticket] = self._clock() + action.seconds, limit
 
     def _emit(self, action: Emit) -> None:
         ticket = action.ticket
-        self._events.emit(action.event, (lambda: self._finished(ticket)) if ticket else None)
+        if not ticket:
+            self._events.emit(action.event)
+            return
+        number = self._numbers[ticket] = self._events.number()
+        self._events.emit_as(number, action.event, lambda: self._finished(ticket))
+
+    def _await(self, ticket: int, number: int) -> None:
+        self._numbers[ticket] = number
+        self._events.await_again(number, lambda: self._finished(ticket))
 
     def _finished(self, ticket: int) -> None:
+        self._numbers.pop(ticket, None)
         limit = self._limits.pop(ticket, None)
         if limit is not None:
-            limit.cancel()
+            limit[1].cancel()
         self.table.finished(ticket)
         self._work()
         self.progress()

@@ -84,6 +84,7 @@ class HostMode:
         self._runit_end = RunitEnd(settings.root)
         self._asking = False
         self._told_to_end = False
+        self._goes_on = False
         self.exit_status = 0
         #: ends the daemon without its jobs, for the next one to go on with; False where that cannot be
         self.leave_jobs: Callable[[], bool] = lambda: False
@@ -172,15 +173,38 @@ class HostMode:
 
     def start(self) -> None:
         """The daemon is ready for calls: what is left of an earlier daemon's events, and the bridge."""
-        self._facts.load()
+        if self._goes_on:
+            self._facts.go_on()
+        else:
+            self._facts.load()
         if self._facts.table.phase("shutdown") and self.kind == detection.SYSTEMD:
             # Begun by an earlier daemon, and perhaps cancelled since.
             ask_later(lambda answer: self._way_down.cancel() if answer.answered and answer.way is None else None, glib_main_loop())
         elif self.kind in detection.OTHER_INITS:
             # These start no daemon while the host goes down.
             self._way_down.cancel()
-        if self._bridge is not None:
+        if self._bridge is not None and not self._bridge.pid:
             self._bridge.start()
+
+    def state(self) -> Dict[str, Any]:
+        """What ``restore`` goes on from, as JSON can hold it (B203)."""
+        return {**self._facts.state(), "last_announcement": self._hooks.last, "bridge": self._bridge.pid if self._bridge is not None else 0}
+
+    def restore(self, state: Dict[str, Any], same_program: bool) -> None:
+        """Go on from what the daemon before this one, in its place, knew; before anything is fed.
+
+        Of a program that is not the ``same`` the bridge is not, either: it is ended, and started anew.
+        """
+        self._goes_on = self._facts.restore(state)
+        last, pid = state.get("last_announcement"), state.get("bridge")
+        self._hooks.last = last if type(last) is int and last > 0 else 0
+        if self._bridge is not None and type(pid) is int and pid > 0 and self._bridge.go_on(pid) and not same_program:
+            self._bridge.stop()
+
+    @property
+    def goes_down(self) -> bool:
+        """Whether the host, or the daemon alone, is on its way down."""
+        return self._way_down.begun
 
     def end_of_turn(self) -> None:
         """The engine has nothing left to do: what has changed without an event goes on record too."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Tuple, Union
 
-from .reading import Record, Unreadable, array, count, natural, optional, text
+from .reading import Record, Unreadable, array, caller, natural, optional, text
 
 _JOB, _EVENT, _EMIT = "BLOCKED_JOB", "BLOCKED_EVENT", "BLOCKED_EMIT_METHOD"
 #: By the text of the failure that the caller would be told.
@@ -72,7 +72,7 @@ def _one(entry: Record) -> Blocked:
     if make is not None:
         return make(data)
     if what.startswith("BLOCKED_") and what.endswith("_METHOD"):
-        return OfCall(data.get("call", count), data.get("failure", optional(text), None), data.get("result", optional(text), None))
+        return OfCall(data.get("call", caller), data.get("failure", optional(text), None), data.get("result", optional(text), None))
     raise Unreadable("unknown")
 
 

@@ -62,8 +62,9 @@ class Moment(NamedTuple):
     """What is around a Core when it is written: program version and times as in Header, when timers are due, the processes.
 
     ``due`` is by timer and in monotonic seconds, ``processes`` by spawn. ``console`` is the default console
-    (D11). ``sections`` are plain data of others, which come back as they are. Without ``idle``, classes are left out that
-    are the same again when their files are read anew, which always follows (D183); of most hosts that is most of the state.
+    (D11). ``sections`` are plain data of others, which come back as they are, and so are ``facts`` of host mode (B203). Without
+    ``idle``, classes are left out that are the same again when their files are read anew, which always follows (D183); of most
+    hosts that is most of the state.
     """
 
     version: str = ""
@@ -75,6 +76,7 @@ class Moment(NamedTuple):
     sources: Sequence[Source] = ()
     bus_address: Optional[str] = None
     sections: Mapping[str, Any] = {}
+    facts: Optional[Mapping[str, Any]] = None
     idle: bool = True
 
 
@@ -92,6 +94,7 @@ class Restored(NamedTuple):
     last_call: int
     bus_address: Optional[str]
     sections: Dict[str, Any]
+    facts: Optional[Dict[str, Any]]
     lost: Tuple[str, ...]
 
 
@@ -117,6 +120,8 @@ def serialise(core: Core, moment: Moment) -> str:
         "class_serial": core.registry.serial,
         "sections": dict(moment.sections),
     }
+    if moment.facts is not None:
+        root["facts"] = dict(moment.facts)
     end = core.session_end
     if end is not None:
         root["session_end"] = {
@@ -188,7 +193,7 @@ def deserialise(state: str, core: Core, now: float, is_open: Callable[[int], boo
     found_processes = {process.spawn: state for read in found
                        for process, state in zip(read.instance.processes, read.slots) if process is not None and state is not None}
     return Restored(header, tuple(timers), found_processes, _last_call(core), forgiving.get("control_bus_address", optional(text), None),
-                    forgiving.get("sections", members, {}), tuple(lost))
+                    forgiving.get("sections", members, {}), forgiving.get("facts", members, None), tuple(lost))
 
 
 class _Forgiving:

@@ -75,6 +75,13 @@ def count(value: Any) -> int:
     return value
 
 
+def caller(value: Any) -> int:
+    """The number of a call: below 0 if the daemon itself waits for the answer."""
+    if type(value) is not int or not -2 ** 63 < value < 2 ** 63:
+        raise Unreadable("not the number of a call")
+    return value
+
+
 def seconds(value: Any) -> float:
     """A time, whole or not."""
     if type(value) not in (int, float) or not -1e15 < value < 1e15:

@@ -98,8 +98,10 @@ class _Daemon:
         return "init (upstart 1.13.2)"
 
 
-def test_d175_telinit_u_waits_for_the_new_daemon(monkeypatch: pytest.MonkeyPatch) -> None:
-    daemons = [_Daemon(Failure("Connection was disconnected"), False), _Daemon(Failure(""), False), _Daemon(Failure(""), True)]
+@pytest.mark.parametrize("name", ["NoReply", "Disconnected"])
+def test_d175_telinit_u_waits_for_the_new_daemon(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    cut = Refusal(f"org.freedesktop.DBus.Error.{name}", "Connection was disconnected before a reply was received")
+    daemons = [_Daemon(cut, False), _Daemon(Failure(""), False), _Daemon(Failure(""), True)]
     pauses: "list[float]" = []
     monkeypatch.setattr(os, "getuid", lambda: 0)
     monkeypatch.setattr(runlevels, "connect_system", lambda: daemons.pop(0))

@@ -16,6 +16,7 @@ from ...parser.notation import from_postfix
 from .explanation import JobText
 from .fact import Fact
 from .loaded_jobs import LoadedJobs
+from .unit_phases import ASK_AGAIN
 from .wanted import Wanted
 
 ADDRESS = "unix:abstract=/com/ubuntu/upstart"
@@ -136,6 +137,9 @@ class DaemonLink:
             if connection is self._connection and isinstance(reply, _bindings.MethodReturnMessage) and reply.get_signature() == "uss":
                 number, unit, state = reply.get_args_list()
                 taken(int(number), str(unit), str(state))
+            elif connection is self._connection and isinstance(reply, _bindings.ErrorMessage) and reply.get_error_name() == ASK_AGAIN:
+                # The daemon is executed anew.
+                self.take_announcement(True, taken)
 
         self._call(_MANAGER, _HOST, "TakeAnnouncement", "b", (again,), replied, _FOREVER)
 
@@ -272,7 +276,8 @@ class DaemonLink:
             message.append(*arguments, signature=signature)
 
         def taken(reply: Any) -> None:
-            if isinstance(reply, _bindings.ErrorMessage) and self._connection is not None and interface != _PROPERTIES:
+            if (isinstance(reply, _bindings.ErrorMessage) and self._connection is not None and interface != _PROPERTIES
+                    and reply.get_error_name() != ASK_AGAIN):
                 self._log(f"{member}: {' '.join(map(str, reply.get_args_list()))}")
             replied(reply)
 

@@ -10,6 +10,8 @@ from typing import Dict, List, NamedTuple, Tuple
 
 DOWN, STARTING, UP, STOPPING = "down", "starting", "up", "stopping"
 STATES = (DOWN, STARTING, UP, STOPPING)
+#: The daemon's answer to a bridge that waits for the next change of a unit to be announced, before it is executed anew.
+ASK_AGAIN = "org.upstartcompat.Error.AskAgain"
 
 _STEPS: Dict[Tuple[str, str], Tuple[str, ...]] = {
     (DOWN, DOWN): (),
