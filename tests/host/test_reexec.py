@@ -3,7 +3,6 @@ from __future__ import annotations
 
 import itertools
 import pathlib
-import re
 import threading
 from typing import Any, Callable, Iterator, List, Tuple
 
@@ -41,8 +40,8 @@ class Run:
         self.timers: List[Tuple[float, Callable[[], None]]] = []
         self.warnings: List[str] = []
         self.events = AwaitedEvents(self.emitted.append)
-        self.facts = KnownFacts(self.events, self._later, lambda priority, text: self.warnings.append(text), str(path / "facts.json"), "boot",
-                                lambda: now)
+        self.facts = KnownFacts(self.events, self._later, lambda priority, text: self.warnings.append(text), str(path / "facts.json"),
+                                "boot", lambda: now)
 
     def _later(self, seconds: float, callback: Callable[[], None]) -> Any:
         timer = (seconds, callback)
@@ -80,7 +79,8 @@ def test_b203_what_is_waited_for_is_waited_for_afterwards(tmp_path: pathlib.Path
     assert third.events.answered(Answer(-3, None)) and not third.timers
 
 
-@pytest.mark.parametrize("damage", [{"phases": 1}, {"held": [["boot", 3, 1]]}, {"numbers": [["x", 1]]}, {"due": [[1]]}, {"last_ticket": None}])
+@pytest.mark.parametrize("damage", [
+    {"phases": 1}, {"held": [["boot", 3, 1]]}, {"numbers": [["x", 1]]}, {"due": [[1]]}, {"last_ticket": None}])
 def test_b203_a_table_that_makes_no_sense_is_not_used(tmp_path: pathlib.Path, damage: Any) -> None:
     first = Run(tmp_path, 100.0)
     first.facts.tell(fact("boot:1", "startup", "filesystem"))
