@@ -38,11 +38,10 @@ from ..engine.inputs import (
     SignalNotSent,
     StopFromOutside,
 )
-from ..parser.definition import MAIN, PROCESS_NAMES
 from ..state.processes import ProcessState, UnitState, Waiting
-from . import main_pid, signal_delivery
+from . import found_services, main_pid, signal_delivery
 from .child_setup import ChildSetup, Process, display_name
-from .identity import Identity, environment_of, start_time
+from .identity import Identity
 from .kept_descriptors import is_channel
 from .placement import SERVICE
 from .protocol import Feed, Later, Log, ProcessDefaults, Stray
@@ -50,7 +49,6 @@ from .systemd_connection import Run, SystemdConnection, SystemdError
 from .tracee import TraceeTable
 from .transient_scopes import Without
 from .transient_units import TransientUnits
-from .unit_names import base_name, is_in_unit
 from .unit_properties import service_properties, unit_description
 
 _SERVICE_INTERFACE, _UNIT_INTERFACE = b"org.freedesktop.systemd1.Service", b"org.freedesktop.systemd1.Unit"
@@ -218,7 +216,11 @@ class TransientServices:
             self._setup.unwatch(process.identity.fileno())
             process.identity.close()
         process.identity = Identity(process.pid)
-        descriptor = process.identity.fileno()
+        self._watch_end(service)
+
+    def _watch_end(self, service: _Service) -> None:
+        identity = service.process.identity
+        descriptor = identity.fileno() if identity is not None else -1
         if descriptor >= 0:
             self._setup.watch(descriptor, partial(self._is_over, service, descriptor))
 
@@ -445,6 +447,7 @@ class TransientServices:
         service = self._services[spawn] = _Service(request, process, unit.name, channel)
         service.invocation, service.awaited_pid, service.stop_requested = unit.invocation, unit.awaited_pid, unit.stop_requested
         self._units.watch(unit.name, partial(self._changed, service))
+        self._watch_end(service)
         if channel is not None:
             # It was waited for already.
             self._overdue.add(spawn)
@@ -497,7 +500,7 @@ class TransientServices:
         if not found.pid:
             self._adopt_ended(request, found, unit, ran)
             return True
-        if not ran or request.expect != "none" or not self._is_main(request, found, unit):
+        if not ran or request.expect != "none" or not found_services.is_main(request, found, unit):
             # A launcher without leave, which is about to end; or a trace that ended with the old daemon.
             return False
         log = self._setup.log_of_another_daemon(request)
@@ -529,40 +532,15 @@ class TransientServices:
             self._feed(ProcessExecuted(request.spawn))
             self._feed(ProcessEnded(request.spawn, found.status if found.code == _CLD_EXITED else found.status << 8))
 
-    def _is_main(self, request: AdoptProcess, found: Run, unit: str) -> bool:
-        """Whether the process on record is the unit's main one, if need be because systemd is told so."""
-        if found.pid == request.pid:
-            return True
-        started = (start_time(request.pid) or b"").decode("ascii")
-        if not started or started != (request.handle or {}).get("started") or not is_in_unit(request.pid, unit):
-            return False
-        try:
-            # A fork was followed, and the daemon died before it told systemd.
-            main_pid.announce(request.pid)
-        except OSError:
-            return False
-        return True
-
     def stray(self, unit: str) -> Optional[Stray]:
-        """The process that runs in a unit, if it says itself which job it is of, and the unit's name agrees."""
+        """What runs in a unit of a daemon before this one, if that is known to be of a job."""
         try:
             found = self._connection.run_of(unit)
         except SystemdError:
             return None
         finally:
             self._units.dispatch_later()
-        if found is None or not found.pid:
-            return None
-        environment = environment_of(found.pid)
-        table = dict(entry.partition("=")[::2] for entry in environment)
-        job, instance = table.pop("UPSTART_JOB", ""), table.pop("UPSTART_INSTANCE", "")
-        base, name = base_name(job, instance, PROCESS_NAMES[MAIN]), unit[:-len(".service")]
-        if not job or not (name == base or name.startswith(base + "-") and name[len(base) + 1:].isdigit()):
-            self._log(WARN, f"{unit} runs (process {found.pid}), but for no job that is known")
-            return None
-        started = (start_time(found.pid) or b"").decode("ascii")
-        handle = {"unit": unit, "invocation": found.invocation, "started": started, "executed": True, "forks": 0}
-        return Stray(job, instance, found.pid, tuple(f"{key}={value}" for key, value in table.items()), handle)
+        return None if found is None else found_services.stray(unit, found, self._log)
 
     def handle(self, spawn: int) -> Optional[Dict[str, Any]]:
         """What finds it again (protocol.Backend.handle)."""
