@@ -6,13 +6,14 @@ import os
 import pathlib
 import shutil
 import signal
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import pytest
 
-from tests.daemon.running import MANAGER, Failed, U, alive, eventually, process_status
+from tests.daemon.running import MANAGER, PATIENCE, Failed, U, alive, eventually, process_status
 from tests.reexec import test_daemons as daemons
 from tests.reexec.re_executing import Waiting, descriptors, re_execute, runs, text
 from tests.reexec.test_cases import SLEEP, WAIT
@@ -269,3 +270,45 @@ def test_x261_what_show_backend_says_is_the_same(launch: Launch) -> None:
 
 
 # -- as with processes of the daemon's own -----------------------------------------------------------------------------------
+
+
+# -- what systemctl has asked for --------------------------------------------------------------------------------------------
+
+
+def asking(*arguments: str) -> "subprocess.Popen[str]":
+    return subprocess.Popen(
+        ["systemctl", *arguments], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+def ended(command: "subprocess.Popen[str]") -> int:
+    command.communicate(timeout=PATIENCE)
+    return command.returncode
+
+
+def test_d239_systemctl_gets_its_answers(launch: Launch, place: pathlib.Path) -> None:
+    """A start, a stop, and tasks; nothing is done twice, whether it ends before the next run has begun or after."""
+    go, ran = place / "go", place / "ran"
+    task = f"task\nscript\necho $UPSTART_JOB >> {ran}\n{WAIT % go}\n%s\nend script"
+    daemon = launch({"good.conf": task % "true", "bad.conf": task % "exit 3",
+                     "slow.conf": f"pre-start script\n{WAIT % go}\nend script\n{SLEEP}",
+                     "deaf.conf": f"kill timeout 300\nscript\ntrap '' TERM\necho deaf >> {ran}\n{WAIT % go}\nend script", "held.conf": SLEEP})
+    assert systemctl("start", "deaf", "held")[0] == 0
+    eventually(lambda: "deaf" in text(ran))
+    starts = {name: asking("start", name) for name in ("good", "bad", "slow")}
+    stop = asking("stop", "deaf")
+    eventually(lambda: set(text(ran).split()) == {"deaf", "good", "bad"} and daemon.instances("deaf")[""][0] == "stop"
+               and daemon.instances("slow"), daemon.log)
+    pid = daemon.main("held").pid
+    for _ in range(3):
+        re_execute(daemon)
+    assert all(command.poll() is None for command in (*starts.values(), stop))
+    assert shown("held.service", "ActiveState") == "active"
+    go.touch()
+    assert {name: ended(command) for name, command in starts.items()} == {"good": 0, "bad": 1, "slow": 0} and ended(stop) == 0
+    assert sorted(text(ran).split()) == ["bad", "deaf", "good"]
+    assert daemon.running("slow") and not daemon.instances("deaf") and daemon.main("held").pid == pid
+    assert shown("bad.service", "ActiveState") == "failed" and shown("slow.service", "ActiveState") == "active"
+    # The units still end with their jobs.
+    daemon.stop("held")
+    eventually(lambda: shown("held.service", "ActiveState") == "inactive")
+    assert systemctl("stop", "slow")[0] == 0 and not daemon.instances("slow")
