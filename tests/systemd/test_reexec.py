@@ -291,7 +291,8 @@ def test_d239_systemctl_gets_its_answers(launch: Launch, place: pathlib.Path) ->
     task = f"task\nscript\necho $UPSTART_JOB >> {ran}\n{WAIT % go}\n%s\nend script"
     daemon = launch({"good.conf": task % "true", "bad.conf": task % "exit 3",
                      "slow.conf": f"pre-start script\n{WAIT % go}\nend script\n{SLEEP}",
-                     "deaf.conf": f"kill timeout 300\nscript\ntrap '' TERM\necho deaf >> {ran}\n{WAIT % go}\nend script", "held.conf": SLEEP})
+                     "deaf.conf": f"kill timeout 300\nscript\ntrap '' TERM\necho deaf >> {ran}\n{WAIT % go}\nend script",
+                     "held.conf": SLEEP})
     assert systemctl("start", "deaf", "held")[0] == 0
     eventually(lambda: "deaf" in text(ran))
     starts = {name: asking("start", name) for name in ("good", "bad", "slow")}
