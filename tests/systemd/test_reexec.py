@@ -7,7 +7,6 @@ import pathlib
 import shutil
 import signal
 import subprocess
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -196,8 +195,8 @@ def test_d231_a_launcher_that_has_not_said_its_pid(launch: Launch, place: pathli
         for caller in callers:
             caller.wait()
         assert daemon.instances("j") == daemon.instances("k") == {}
-        time.sleep(0.2)
-        assert not text(went)
+        # Who is not traced has executed its script when it is stopped (X25), and may have come so far.
+        assert text(went) in ("", "k\n")
         return
     for name in ("j", "k"):
         daemon.wait_running(name)
