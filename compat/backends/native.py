@@ -12,7 +12,7 @@ from __future__ import annotations
 import errno
 import os
 from functools import partial
-from typing import Any, Callable, Dict, Iterable, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, Iterable, List, NamedTuple, Optional, Sequence, Set, Tuple
 
 from ..engine.actions import WARN, AdoptProcess, DetachTrace, SignalProcess, SpawnProcess
 from ..engine.inputs import (
@@ -86,6 +86,8 @@ class NativeBackend:
         self._waiting: Dict[int, _Waiting] = {}
         self.tracees = TraceeTable(feed, log, self._on_followed)
         self._exits = ExitTrace()
+        #: jobs of which it was said that nobody limits them
+        self._cgroup_warned: Set[str] = set()
         self._adoption = Adoption(feed, later, self.setup, self._exits, self.signal, self._take_over, self._on_followed, self._lost)
 
     # -- starting ------------------------------------------------------------------------------------
@@ -149,6 +151,9 @@ class NativeBackend:
             self.tracees.add(process.spawn, process.pid, request.expect, process.label)
         self._feed(ProcessSpawned(process.spawn, process.pid))
         if self._settle is None:
+            if request.definition.cgroups and request.job not in self._cgroup_warned:
+                self._cgroup_warned.add(request.job)
+                self._log(WARN, f"{process.name} cgroup stanza is not honoured by this backend")
             self.setup.give_leave(process)
         else:
             self._settle(process, request, partial(self.setup.give_leave, process))

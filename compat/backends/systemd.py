@@ -26,6 +26,7 @@ from .transient_scopes import TransientScopes
 from .transient_services import TransientServices
 from .transient_units import TransientUnits
 from .unit_names import SLICE, is_of_the_program
+from .unit_resources import resources
 
 #: Seconds between attempts to reach a systemd that does not answer, and how many of them a start waits for.
 _RECONNECT_SECONDS, _MOST_RECONNECTS = 0.2, 25
@@ -191,6 +192,9 @@ class SystemdBackend:
         definition = request.definition
         place = placement(definition, request.process, self._setup.console_of(definition), request.fds, self._defaults.debug_stanza)
         self._placements[request.spawn] = place
+        for remark in resources(request.definition.cgroups).remarks:
+            # Once for each job, not for each instance.
+            self._units.once(remark.priority, f"{display_name(request)} {remark.text}", f"{request.job} {remark.text}")
         if place.kind != SERVICE:
             return
         if not self._connection.is_open and self._reconnects >= _MOST_RECONNECTS:
@@ -218,6 +222,8 @@ class SystemdBackend:
         self._placements[request.spawn] = Placement(NATIVE, f"systemd did not make a unit: {reason}")
         what = f"{display_name(request)} {PROCESS_NAMES[request.process]} process"
         self._units.once(priority, f"{what} runs without a unit of systemd: {reason}", reason)
+        if request.definition.cgroups:
+            self._units.once(WARN, f"{what} runs without what its cgroup stanza asks for", f"{request.job} without cgroup")
 
     # -- processes of another daemon -------------------------------------------------------------------------------------
 

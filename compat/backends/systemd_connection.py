@@ -18,7 +18,7 @@ import signal
 from functools import partial
 from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Sequence, Set, Tuple
 
-from .unit_properties import Property
+from .unit_property import Property
 
 #: For libsystemd, which reads it for each call: how long an answer may take.
 _PATIENCE_VARIABLE, _PATIENCE = "SYSTEMD_BUS_TIMEOUT", "5s"

@@ -44,7 +44,7 @@ class TransientScopes:
 
     def settle(self, process: Process, request: SpawnProcess, leave: Leave) -> None:
         """Put a scope around a process, and then give it leave."""
-        properties = scope_properties(request.definition, unit_description(request, process.name), process.pid)
+        properties = scope_properties(request, unit_description(request, process.name), process.pid)
         try:
             unit = self._units.make(request, ".scope", properties, self._controller.start)
         except SystemdError as error:

@@ -15,7 +15,7 @@ from ..parser.definition import PROCESS_NAMES
 from .protocol import Later, Log
 from .systemd_connection import Changed, SystemdConnection, SystemdError
 from .unit_names import base_name
-from .unit_properties import Property
+from .unit_property import Property
 
 _UNIT_INTERFACE = b"org.freedesktop.systemd1.Unit"
 _MOST_NAMES = 1000

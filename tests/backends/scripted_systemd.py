@@ -13,7 +13,7 @@ from compat.backends.native import LAUNCHER
 from compat.backends.protocol import ProcessDefaults
 from compat.backends.systemd import SystemdBackend
 from compat.backends.systemd_connection import Changed, Run, SystemdError
-from compat.backends.unit_properties import Property
+from compat.backends.unit_property import Property
 from tests.backends.native_host import Host
 
 SERVICE, UNIT = b"org.freedesktop.systemd1.Service", b"org.freedesktop.systemd1.Unit"
