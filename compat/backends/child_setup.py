@@ -136,8 +136,8 @@ class ChildSetup:
 
     # -- before the process exists -------------------------------------------------------------------------
 
-    def prepare(self, request: SpawnProcess, trace_me: bool, failed: Failed) -> Birth:
-        """Everything that the launcher needs; ``trace_me`` makes it ask for its parent as tracer.
+    def prepare(self, request: SpawnProcess, failed: Failed) -> Birth:
+        """Everything that the launcher needs.
 
         Raises OSError, and then nothing is left of it.
         """
@@ -187,8 +187,6 @@ class ChildSetup:
             spec.surroundings(definition, request.process, self._defaults, self._reset_oom)
             if self._pauses(definition):
                 spec.flag(process_spec.DEBUG_STOP)
-            if trace_me:
-                spec.flag(process_spec.TRACE)
             passage = self._passage
             if passage is not None:
                 spec.number(process_spec.PASSAGE_FD, passage.fd)
