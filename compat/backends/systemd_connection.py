@@ -262,6 +262,10 @@ class SystemdConnection:
             return False
         return True
 
+    def pids_in(self, unit: str) -> List[int]:
+        """The pids of what runs in a unit. Raises SystemdError."""
+        return [row[1] for row in self.call(b"GetUnitProcesses", b"s", unit.encode("ascii")) or []]
+
     def service_result(self, unit: str) -> Tuple[str, int]:
         """Why a service is not running, and its exit status, which is systemd's own if the program never ran. Raises SystemdError."""
         path = self.path(unit)

@@ -95,11 +95,11 @@ def service_properties(request: SpawnProcess, defaults: ProcessDefaults, descrip
     return properties
 
 
-def scope_properties(request: SpawnProcess, description: str, pid: int) -> List[Property]:
-    """Those of the scope around one of our own processes (X251)."""
+def scope_properties(request: SpawnProcess, description: str, *pids: int) -> List[Property]:
+    """Those of the scope around one of our own processes (X251), and what else is to be in it."""
     return [
         *_common(request, description),
-        Property(b"PIDs", b"au", [pid], True),
+        Property(b"PIDs", b"au", list(pids), True),
         Property(b"SendSIGKILL", b"b", False, True),
         Property(b"CollectMode", b"s", b"inactive-or-failed"),
     ]

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import errno
+import fnmatch
 import os
 import pathlib
 from typing import Any, Callable, Dict, List, Optional, Set, Tuple
@@ -30,6 +31,8 @@ class ScriptedSystemd:
         #: raised by the next calls of start_transient, first to last
         self.refusals: List[SystemdError] = []
         self.properties: Dict[str, Dict[bytes, Any]] = {}
+        #: the pids of what runs in scopes
+        self.inside: Dict[str, List[int]] = {}
         self.left_out: Tuple[bytes, ...] = ()
         self.runs: Dict[str, Optional[Run]] = {}
         #: those that has_unit knows
@@ -100,7 +103,11 @@ class ScriptedSystemd:
 
     def units(self, pattern: str) -> List[str]:
         self._check()
-        return list(self.runs)
+        return fnmatch.filter(self.runs, pattern)
+
+    def pids_in(self, unit: str) -> List[int]:
+        self._check()
+        return self.inside.get(unit, [])
 
     def service_result(self, unit: str) -> Tuple[str, int]:
         self._check()
