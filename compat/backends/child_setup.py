@@ -20,7 +20,7 @@ import os
 import select
 import socket
 from functools import partial
-from typing import Any, Callable, Dict, List, Optional, Set, Tuple, Union
+from typing import Any, Callable, Dict, List, Optional, Tuple, Union
 
 from ..engine.actions import ERROR, INFO, WARN, AdoptProcess, SpawnProcess
 from ..engine.expansion import ExpansionError
@@ -120,7 +120,6 @@ class ChildSetup:
         self._held = HeldOutput(log, self.unwatch)
         #: Classes (instance None) and instances that go without a log, with the definition for which that holds.
         self._unlogged: Dict[Tuple[str, Optional[str]], JobDefinition] = {}
-        self._cgroup_warned: Set[str] = set()
         self._reset_oom = _own_oom_score() != 0
         self._passage = self._open_passage(defaults.passage)
 
@@ -137,8 +136,8 @@ class ChildSetup:
 
     # -- before the process exists -------------------------------------------------------------------------
 
-    def prepare(self, request: SpawnProcess, trace_me: bool, failed: Failed) -> Birth:
-        """Everything that the launcher needs; ``trace_me`` makes it ask for its parent as tracer.
+    def prepare(self, request: SpawnProcess, failed: Failed) -> Birth:
+        """Everything that the launcher needs.
 
         Raises OSError, and then nothing is left of it.
         """
@@ -188,8 +187,6 @@ class ChildSetup:
             spec.surroundings(definition, request.process, self._defaults, self._reset_oom)
             if self._pauses(definition):
                 spec.flag(process_spec.DEBUG_STOP)
-            if trace_me:
-                spec.flag(process_spec.TRACE)
             passage = self._passage
             if passage is not None:
                 spec.number(process_spec.PASSAGE_FD, passage.fd)
@@ -285,9 +282,6 @@ class ChildSetup:
         definition = request.definition
         if self._pauses(definition):
             self._log(INFO, f"Pausing {request.job} ({process.pid}) [pre-exec] for debug")
-        if definition.cgroups and request.job not in self._cgroup_warned:
-            self._cgroup_warned.add(request.job)
-            self._log(WARN, f"{process.name} cgroup stanza is not honoured by this backend")
 
     def _keep(self, spawn: int, log: JobLog) -> None:
         """Let the master outlive the daemon."""

@@ -69,7 +69,6 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
-#include <sys/ptrace.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -117,7 +116,6 @@ enum tag {
     USER,               /* string: a name, looked up after the chroot (X53) */
     GROUP,              /* string: likewise */
     DEBUG_STOP,         /* empty: close STATUS_FD and stop before the exec (X149) */
-    TRACE,              /* empty: PTRACE_TRACEME */
     PASSAGE_FD,         /* i32: a file to append PASSAGE to when this program has leave to go on (passage.py) */
     PASSAGE,            /* string */
     TAGS
@@ -128,7 +126,7 @@ enum console { CONSOLE_NONE, CONSOLE_LOG, CONSOLE_OUTPUT, CONSOLE_OWNER };
 /* The order of enum failure and of `resources` is known to spawn_errors.py. */
 enum failure {
     FAIL_SPECIFICATION = 1, FAIL_DUP, FAIL_CONSOLE, FAIL_RLIMIT, FAIL_PRIORITY, FAIL_OOM_ADJ, FAIL_CHROOT, FAIL_CHDIR,
-    FAIL_PTRACE, FAIL_EXEC, FAIL_GETPWNAM, FAIL_GETGRNAM, FAIL_GETPWUID, FAIL_BAD_SETUID, FAIL_BAD_SETGID,
+    FAIL_EXEC, FAIL_GETPWNAM, FAIL_GETGRNAM, FAIL_GETPWUID, FAIL_BAD_SETUID, FAIL_BAD_SETGID,
     FAIL_SETUID, FAIL_SETGID, FAIL_CHOWN, FAIL_UNLOCKPT, FAIL_PTSNAME, FAIL_OPENPT_SLAVE, FAIL_ALLOC,
     FAIL_INITGROUPS, FAIL_SECURITY,
     NOTICE = 100,       /* the console could not be opened: errno (X57) */
@@ -641,8 +639,6 @@ static void __attribute__((noreturn)) become(const char *specification)
         /* Not raise(), which may remember the thread of the server. */
         kill(getpid(), SIGSTOP);
     }
-    if (given[TRACE].data && ptrace(PTRACE_TRACEME, 0, NULL, NULL) < 0)
-        fail(FAIL_PTRACE, errno, 0);
     fail(FAIL_EXEC, execute(arguments, environment), 0);
 }
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 import errno
 import os
 from functools import partial
-from typing import Any, Callable, Dict, Iterable, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, Iterable, List, NamedTuple, Optional, Sequence, Set, Tuple
 
 from ..engine.actions import WARN, AdoptProcess, DetachTrace, SignalProcess, SpawnProcess
 from ..engine.inputs import (
@@ -27,7 +27,7 @@ from ..engine.inputs import (
     SignalNotSent,
 )
 from ..state.processes import LogState, ProcessState, Waiting
-from . import signal_delivery
+from . import signal_delivery, spawn_errors
 from .adoption import Adoption
 from .child_setup import NO_DESCRIPTORS, ChildSetup, Process
 from .descriptor_store import DescriptorStore
@@ -86,6 +86,8 @@ class NativeBackend:
         self._waiting: Dict[int, _Waiting] = {}
         self.tracees = TraceeTable(feed, log, self._on_followed)
         self._exits = ExitTrace()
+        #: jobs of which it was said that nobody limits them
+        self._cgroup_warned: Set[str] = set()
         self._adoption = Adoption(feed, later, self.setup, self._exits, self.signal, self._take_over, self._on_followed, self._lost)
 
     # -- starting ------------------------------------------------------------------------------------
@@ -132,7 +134,7 @@ class NativeBackend:
 
     def _start(self, request: SpawnProcess) -> Process:
         """One attempt. Raises OSError, and then nothing is left of it."""
-        birth = self.setup.prepare(request, request.expect in _TRACED, self._failed)
+        birth = self.setup.prepare(request, self._failed)
         try:
             birth.process.exists_as(self._server.start(birth.passed))
         except OSError:
@@ -145,13 +147,26 @@ class NativeBackend:
         self._processes[process.spawn] = process
         self._by_pid[process.pid] = process
         self.setup.begin(process, request)
-        if request.expect in _TRACED:
-            self.tracees.add(process.spawn, process.pid, request.expect, process.label)
+        trouble = self._trace(process, request)
         self._feed(ProcessSpawned(process.spawn, process.pid))
-        if self._settle is None:
+        if trouble is not None:
+            signal_delivery.kill(process.pid)
+            self._failed(process, trouble)
+        elif self._settle is None:
+            if request.definition.cgroups and request.job not in self._cgroup_warned:
+                self._cgroup_warned.add(request.job)
+                self._log(WARN, f"{process.name} cgroup stanza is not honoured by this backend")
             self.setup.give_leave(process)
         else:
             self._settle(process, request, partial(self.setup.give_leave, process))
+
+    def _trace(self, process: Process, request: SpawnProcess) -> Optional[str]:
+        if request.expect in _TRACED:
+            try:
+                self.tracees.seize(process.spawn, process.pid, request.expect, process.label)
+            except OSError as error:
+                return spawn_errors.not_traced(error)
+        return None
 
     def _failed(self, process: Process, reason: str) -> None:
         self._forget(process)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Callable, List, Tuple
 
 from .systemd_connection import SystemdConnection, SystemdError
-from .unit_properties import Property
+from .unit_property import Property
 
 
 class ScopeController:

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import os
+import signal
 
 _own_group = os.getpgrp()
 
@@ -18,3 +19,11 @@ def send(pid: int, number: int, group: bool) -> None:
             os.killpg(members, number)
             return
     os.kill(pid, number)
+
+
+def kill(pid: int) -> None:
+    """SIGKILL to a launcher of ours, which may have ended by itself."""
+    try:
+        os.kill(pid, signal.SIGKILL)
+    except OSError:
+        pass

@@ -11,8 +11,8 @@ from typing import Iterator, Tuple
 #: kind, errno, detail: one answer of the launcher.
 ANSWER = struct.Struct("=iii")
 
-(SPECIFICATION, DUP, CONSOLE, RLIMIT, PRIORITY, OOM_ADJ, CHROOT, CHDIR, PTRACE, EXEC, GETPWNAM, GETGRNAM, GETPWUID, BAD_SETUID,
- BAD_SETGID, SETUID, SETGID, CHOWN, UNLOCKPT, PTSNAME, OPENPT_SLAVE, ALLOC, INITGROUPS, SECURITY) = range(1, 25)
+(SPECIFICATION, DUP, CONSOLE, RLIMIT, PRIORITY, OOM_ADJ, CHROOT, CHDIR, EXEC, GETPWNAM, GETGRNAM, GETPWUID, BAD_SETUID,
+ BAD_SETGID, SETUID, SETGID, CHOWN, UNLOCKPT, PTSNAME, OPENPT_SLAVE, ALLOC, INITGROUPS, SECURITY) = range(1, 24)
 #: Not a failure: the console could not be opened (X57).
 NOTICE = 100
 
@@ -30,7 +30,6 @@ _TEXTS = {
     OOM_ADJ: "unable to set oom adjustment: %s",
     CHROOT: "unable to change root directory: %s",
     CHDIR: "unable to change working directory: %s",
-    PTRACE: "unable to set trace: %s",
     EXEC: "unable to execute: %s",
     GETPWNAM: "unable to getpwnam: %s",
     GETGRNAM: "unable to getgrnam: %s",
@@ -62,3 +61,8 @@ def reason(kind: int, error: int, detail: int, cause: str = "") -> str:
     if kind == RLIMIT:
         text = text.format(resource=RESOURCES[detail] if 0 <= detail < len(RESOURCES) else "?")
     return text.replace("%s", os.strerror(error) if error else cause or "unknown cause")
+
+
+def not_traced(error: OSError) -> str:
+    """The text of a failure that is the daemon's own: it is not allowed to follow the process (X40, X86)."""
+    return f"unable to set trace: {error.strerror}"

@@ -15,7 +15,7 @@ from functools import partial
 from typing import Any, Callable, Dict, Iterable, List, Optional, Sequence, Set, Tuple
 
 from ..engine.actions import INFO, WARN, AdoptProcess, DetachTrace, SignalProcess, SpawnProcess
-from ..engine.inputs import ProcessEnded, ProcessLost, ProcessNeverRan, ProcessSpawnFailed, ProcessVanished
+from ..engine.inputs import ProcessEnded, ProcessLost, ProcessNeverRan, ProcessSpawned, ProcessSpawnFailed, ProcessVanished
 from ..parser.definition import PROCESS_NAMES
 from ..state.processes import LogState, ProcessState, UnitState, Waiting
 from . import upstart_slice
@@ -29,10 +29,12 @@ from .transient_scopes import TransientScopes
 from .transient_services import TransientServices
 from .transient_units import TransientUnits
 from .unit_names import SLICE, is_of_the_program
+from .unit_resources import resources
 
 #: Seconds between attempts to reach a systemd that does not answer, and how many of them a start waits for.
 _RECONNECT_SECONDS, _MOST_RECONNECTS = 0.2, 25
 _SILENT_SECONDS, _PATIENT_SECONDS = 2.0, 10.0
+_TAKEN_OVER = "taken over from a daemon before this one"
 #: After one of these there is nothing more about a process.
 _LAST = (ProcessEnded, ProcessLost, ProcessNeverRan, ProcessSpawnFailed, ProcessVanished)
 
@@ -71,21 +73,41 @@ class SystemdBackend:
         self._placements: Dict[int, Placement] = {}
         #: Units that another daemon has left us and that were not looked at yet.
         self._left: Optional[Sequence[str]] = None
+        #: Processes of another daemon that are looked for outside of services.
+        self._adopted: Dict[int, AdoptProcess] = {}
 
     def _feed(self, happened: Any) -> None:
         if isinstance(happened, _LAST):
             self._placements.pop(happened.spawn, None)
+            self._adopted.pop(happened.spawn, None)
+            self._scopes.ended(happened.spawn)
+        elif isinstance(happened, ProcessSpawned) and happened.spawn in self._adopted:
+            # Not within a step of the engine's: it may be one of many.
+            self._later(0.0, partial(self._enclose, self._adopted.pop(happened.spawn), happened.pid))
         self._tell(happened)
 
     # -- the connection ------------------------------------------------------------------------------------------
 
     def connect(self) -> None:
-        """Make the connection. Raises SystemdError."""
+        """Make the connection, and learn what is there. Raises SystemdError."""
+        self._connect()
+        self._know_scopes()
+
+    def _connect(self) -> None:
         self._connection.open()
         self._provide_slice()
         self._descriptor = self._connection.fileno()
         self._setup.watch(self._descriptor, self._read)
         self._units.dispatch_later()
+
+    def _know_scopes(self) -> None:
+        """Those of a daemon before this one, whose names are taken; one in which nothing runs is let go."""
+        try:
+            for unit in self._connection.units("upstart-*.scope"):
+                if not self._units.knows(unit):
+                    self._units.release(unit)
+        except SystemdError as error:
+            self._log(WARN, f"Failed to ask systemd for the scopes of jobs: {error}")
 
     def _read(self) -> None:
         if not self._connection.dispatch():
@@ -123,7 +145,7 @@ class SystemdBackend:
         if self._connection.is_open:
             return
         try:
-            self.connect()
+            self._connect()
         except SystemdError as error:
             self._reconnects += 1
             if self._reconnects == _MOST_RECONNECTS:
@@ -206,6 +228,9 @@ class SystemdBackend:
         definition = request.definition
         place = placement(definition, request.process, self._setup.console_of(definition), request.fds, self._defaults.debug_stanza)
         self._placements[request.spawn] = place
+        for remark in resources(request.definition.cgroups).remarks:
+            # Once for each job, not for each instance.
+            self._units.once(remark.priority, f"{display_name(request)} {remark.text}", f"{request.job} {remark.text}")
         if place.kind != SERVICE:
             return
         if not self._connection.is_open and self._reconnects >= _MOST_RECONNECTS:
@@ -233,6 +258,8 @@ class SystemdBackend:
         self._placements[request.spawn] = Placement(NATIVE, f"systemd did not make a unit: {reason}")
         what = f"{display_name(request)} {PROCESS_NAMES[request.process]} process"
         self._units.once(priority, f"{what} runs without a unit of systemd: {reason}", reason)
+        if request.definition.cgroups:
+            self._units.once(WARN, f"{what} runs without what its cgroup stanza asks for", f"{request.job} without cgroup")
 
     # -- processes of another daemon -------------------------------------------------------------------------------------
 
@@ -242,9 +269,19 @@ class SystemdBackend:
         What cannot be found in its service any more, or has still to be followed to its forks, is found by its pid.
         """
         unit = (request.handle or {}).get("unit")
-        self._placements[request.spawn] = Placement(SERVICE if unit else NATIVE, "taken over from a daemon before this one")
+        self._placements[request.spawn] = Placement(SERVICE if unit else NATIVE, _TAKEN_OVER)
         if not (isinstance(unit, str) and unit.isascii() and self._services.adopt(request, unit)):
+            self._adopted[request.spawn] = request
             self._native.adopt(request)
+
+    def _enclose(self, request: AdoptProcess, pid: int) -> None:
+        """A scope's process has its stop requests again."""
+        if request.spawn not in self._placements or not self._connection.is_open:
+            return
+        inside = SpawnProcess(request.spawn, request.job, request.instance, request.process, request.definition, request.environment,
+                              request.fds, request.expect)
+        if self._scopes.take_over(inside, display_name(request), pid):
+            self._placements[request.spawn] = Placement(SCOPE, _TAKEN_OVER)
 
     def handle(self, spawn: int) -> Optional[Dict[str, Any]]:
         """What finds it again (protocol.Backend.handle)."""

@@ -19,7 +19,7 @@ import socket
 from functools import partial
 from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Sequence, Set, Tuple
 
-from .unit_properties import Property
+from .unit_property import Property
 
 #: For libsystemd, which reads it for each call: how long an answer may take.
 _PATIENCE_VARIABLE, _PATIENCE = "SYSTEMD_BUS_TIMEOUT", "5s"
@@ -275,6 +275,10 @@ class SystemdConnection:
                 raise
             return False
         return True
+
+    def pids_in(self, unit: str) -> List[int]:
+        """The pids of what runs in a unit. Raises SystemdError."""
+        return [row[1] for row in self.call(b"GetUnitProcesses", b"s", unit.encode("ascii")) or []]
 
     def service_result(self, unit: str) -> Tuple[str, int]:
         """Why a service is not running, and its exit status, which is systemd's own if the program never ran. Raises SystemdError."""

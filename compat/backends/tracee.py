@@ -1,31 +1,31 @@
 """Follows a main process with ``expect fork`` or ``expect daemon`` from parent to child (X68-X86).
 
 Why ptrace: a daemon's parent ends as soon as its child runs, and only the kernel knows, without a
-race, which child that was. The launcher asks to be traced (PTRACE_TRACEME) just before its exec; from
+race, which child that was. The launcher is seized (PTRACE_SEIZE) while it waits for leave to go on; from
 then on the kernel stops the process at every fork, exec and signal and reports the stop through
 waitpid. ``TraceeTable.handle`` is given each status that the caller's one waitpid loop collects, does
 the next step of X72, and lets the process go on. There is no thread and no waiting in here; all calls
 must come from the thread that reaps, because the kernel refuses ptrace requests from any other (X85).
 
+Seized, and not by PTRACE_TRACEME: then the tracer's stops show as events, and none is a signal that would
+kill the process if the tracer died just then; and a stop that is to last (a group-stop) can be told from the
+delivery of a signal. Of a process of systemd's it is left to last (PTRACE_LISTEN).
+
 States of a tracee (X71); one that is in no table is in state "none"::
 
-    new        the launcher; its exec will show as SIGTRAP, or as an event if it was seized
+    new        the launcher, whose exec is still to come
     normal     runs its program; forks and execs will show as events
-    new-child  a fork was followed; the child's own first stop, a SIGSTOP, is still to come
+    new-child  a fork was followed; the child's own first stop is still to come
 
-Three things that are easy to get wrong:
+What is easy to get wrong:
 
 * The child's first stop may be reported before its parent's fork event (X74). Nobody knows the pid
   then, so the table remembers it with its parent, who is a tracee in state normal. Where the parent is
   gone the child is let go at once, and the ones remembered go with their parent; nothing is left over.
-* A process traced since TRACEME can only be let go while it is stopped. ``detach`` therefore sends it
-  a SIGSTOP and marks it as leaving: the stop that this causes is answered with PTRACE_DETACH, which
-  drops the signal. Stops that come in between are passed through without being acted on. The SIGSTOP
-  goes to the traced thread, not to the process: an untraced thread would take it and stop them all.
-* A process that is not our child asks nobody to be traced: it is seized (PTRACE_SEIZE). Then stops of the
-  tracer's making show as events of their own, and a stop that lasts (a group-stop) can be told from the
-  delivery of a signal and is left to last (PTRACE_LISTEN). Its SIGSTOP of ``expect stop`` is seen here too,
-  because only its parent could wait for it: it is not delivered, and said to have happened.
+* A tracee can only be let go while it is stopped. ``detach`` therefore interrupts it and marks it as
+  leaving: its next stop, whichever that is, is answered with PTRACE_DETACH.
+* The SIGSTOP of ``expect stop`` is seen here where the process is not our child, because only its parent
+  could wait for it: it is not delivered, and said to have happened.
 * Who else follows the main process may have to know the new pid before the old one can end. ``held`` of a
   tracee is called with both while parent and child are stopped, and ``resume_held`` lets them go.
 * ESRCH from ptrace means that the process was killed while it was stopped. Its end is reported next,
@@ -49,7 +49,7 @@ NEW, NORMAL, NEW_CHILD = "new", "normal", "new-child"
 #: Called with the pids of a parent and of its child, which is the main process from now on.
 Held = Callable[[int, int], None]
 
-_CONT, _DETACH, _SETOPTIONS, _GETEVENTMSG, _SEIZE, _INTERRUPT, _LISTEN = 7, 17, 0x4200, 0x4201, 0x4206, 0x4207, 0x4208
+_CONT, _DETACH, _GETEVENTMSG, _SEIZE, _INTERRUPT, _LISTEN = 7, 17, 0x4201, 0x4206, 0x4207, 0x4208
 _EVENT_FORK, _EVENT_EXEC, _EVENT_STOP = 1, 4, 128
 # Neither TRACEVFORK nor TRACECLONE: vfork, posix_spawn and threads do not count (X76).
 _OPTIONS = (1 << _EVENT_FORK) | (1 << _EVENT_EXEC)
@@ -72,15 +72,6 @@ def _event_message(pid: int) -> int:
     return message.value
 
 
-def _stop_thread(pid: int) -> None:
-    try:
-        if _libc.tgkill(pid, pid, int(signal.SIGSTOP)) == 0:
-            return
-    except AttributeError:
-        # glibc before 2.30: the process, then, which is the same unless it has threads.
-        os.kill(pid, signal.SIGSTOP)
-
-
 def _state_and_parent(pid: int) -> Tuple[str, int]:
     """The letter of the process's state and its parent's pid; ("", 0) if there is no such process."""
     try:
@@ -96,12 +87,11 @@ class Tracee:
     """One followed process: plain data, so that it can be written down for a re-exec.
 
     ``state`` is NEW, NORMAL or NEW_CHILD, ``forks`` how many were followed (X71). ``leaving``:
-    ``detach`` was asked for and nothing of this process is reported any more. ``seized``: it is not our
-    child. ``parent`` is the one that is kept stopped until ``resume_held``, 0 for none; ``stopped``: so is
-    the child, which has had its first stop.
+    ``detach`` was asked for and nothing of this process is reported any more. ``parent`` is the one that is
+    kept stopped until ``resume_held``, 0 for none; ``stopped``: so is the child, which has had its first stop.
     """
 
-    __slots__ = ("expect", "forks", "held", "label", "leaving", "parent", "pid", "seized", "spawn", "state", "stopped")
+    __slots__ = ("expect", "forks", "held", "label", "leaving", "parent", "pid", "spawn", "state", "stopped")
 
     def __init__(self, spawn: int, pid: int, expect: str, label: str) -> None:
         self.spawn = spawn
@@ -111,7 +101,6 @@ class Tracee:
         self.state = NEW
         self.forks = 0
         self.leaving = False
-        self.seized = False
         self.held: Optional[Held] = None
         self.parent = 0
         self.stopped = False
@@ -140,23 +129,15 @@ class TraceeTable:
 
     # -- what the backend asks for -------------------------------------------------------------------
 
-    def add(self, spawn: int, pid: int, expect: str, label: str) -> None:
-        """Follow a launcher that is going to ask to be traced.
+    def seize(self, spawn: int, pid: int, expect: str, label: str, held: Optional[Held] = None) -> None:
+        """Follow a launcher that waits for leave to go on. Raises OSError.
 
-        ``expect`` is "fork" or "daemon"; ``label`` is "NAME main process". Call it before the
-        first status of ``pid`` is handled.
-        """
-        self._tracees[pid] = Tracee(spawn, pid, expect, label)
-
-    def seize(self, spawn: int, pid: int, expect: str, label: str, held: Held) -> None:
-        """Follow a launcher that is not our child and waits for leave to go on. Raises OSError.
-
-        ``expect`` may be "stop", too. Each time that the main process is another, ``held`` is called.
+        ``expect`` is "fork" or "daemon", or "stop" for one that is not our child; ``label`` is "NAME main process". If
+        there is somebody who has to know, ``held`` is called each time that the main process is another.
         """
         # Forks and execs are of no interest to ``expect stop``.
         ptrace(_SEIZE, pid, 0 if expect == "stop" else _OPTIONS)
         tracee = self._tracees[pid] = Tracee(spawn, pid, expect, label)
-        tracee.seized = True
         tracee.held = held
 
     def resume_held(self, spawn: int) -> None:
@@ -176,13 +157,13 @@ class TraceeTable:
         if tracee is None:
             return None
         early = tuple(child for child, parent in self.early.items() if parent == tracee.pid)
-        return Trace(tracee.state, tracee.forks, tracee.leaving, early, tracee.seized, tracee.parent, tracee.stopped)
+        return Trace(tracee.state, tracee.forks, tracee.leaving, early, tracee.parent, tracee.stopped)
 
     def restore(self, spawn: int, pid: int, expect: str, label: str, trace: Trace, held: Optional[Held] = None) -> None:
         """Go on following; stops that came meanwhile are reported yet (D238). ``held`` as of ``seize``."""
         tracee = Tracee(spawn, pid, expect, label)
         tracee.state, tracee.forks, tracee.leaving = trace.state, trace.forks, trace.leaving
-        tracee.seized, tracee.parent, tracee.stopped, tracee.held = trace.seized, trace.parent, trace.stopped, held
+        tracee.parent, tracee.stopped, tracee.held = trace.parent, trace.stopped, held
         self._tracees[pid] = tracee
         self.early.update((child, pid) for child in trace.early)
 
@@ -194,13 +175,9 @@ class TraceeTable:
         tracee.leaving = True
         if tracee.parent:
             self.resume_held(spawn)
-        elif tracee.seized or tracee.state == NORMAL:
-            # The other states have a stop ahead of them anyway.
+        else:
             try:
-                if tracee.seized:
-                    ptrace(_INTERRUPT, tracee.pid)
-                else:
-                    _stop_thread(tracee.pid)
+                ptrace(_INTERRUPT, tracee.pid)
             except OSError:
                 self._drop(tracee)
 
@@ -230,7 +207,7 @@ class TraceeTable:
             self._leave(tracee, number, event)
         elif event == _EVENT_STOP:
             self._event_stopped(tracee, number)
-        elif tracee.seized and not event and number == signal.SIGSTOP and tracee.expect == "stop":
+        elif not event and number == signal.SIGSTOP and tracee.expect == "stop":
             self._raised_stop(tracee)
         elif event == _EVENT_FORK:
             self._forked(tracee)
@@ -238,29 +215,15 @@ class TraceeTable:
             self._executed(tracee)
         elif event:
             self._resume(tracee)
-        elif tracee.state == NEW and number == signal.SIGTRAP and not tracee.seized:
-            self._started(tracee)
-        elif tracee.state == NEW_CHILD and number == signal.SIGSTOP:
-            self._child_stopped(tracee)
         else:
-            # Delivered unchanged. In a state that waits for its own stop, that one still comes (X82).
+            # Delivered unchanged (X82).
             self._resume(tracee, number)
         return True
 
     # -- the steps of X72 --------------------------------------------------------------------------------
 
-    def _started(self, tracee: Tracee) -> None:
-        try:
-            ptrace(_SETOPTIONS, tracee.pid, _OPTIONS)
-        except OSError as error:
-            self._failed("Failed to set ptrace options for", tracee, error)
-            self._release(tracee)
-            return
-        tracee.state = NORMAL
-        self._resume(tracee)
-
     def _event_stopped(self, tracee: Tracee, number: int) -> None:
-        """Of a seized process: the first stop of a child, or that all of it is stopped, or goes on."""
+        """The first stop of a child, or that all of a process is stopped, or goes on."""
         if tracee.state == NEW_CHILD:
             self._first_stop(tracee)
         elif number == signal.SIGTRAP:
@@ -268,6 +231,9 @@ class TraceeTable:
         elif number == signal.SIGSTOP and tracee.expect == "stop":
             # One of its other threads took the signal.
             self._raised_stop(tracee)
+        elif tracee.held is None:
+            # Our child goes on, as it does under Upstart: a stop of its own must not hold up its forks.
+            self._resume(tracee)
         else:
             try:
                 ptrace(_LISTEN, tracee.pid)
@@ -312,7 +278,7 @@ class TraceeTable:
         if tracee.parent:
             tracee.stopped = True
         elif tracee.leaving:
-            self._leave(tracee, signal.SIGSTOP, _EVENT_STOP if tracee.seized else 0)
+            self._release(tracee)
         else:
             self._child_stopped(tracee)
 
@@ -328,7 +294,7 @@ class TraceeTable:
 
     def _executed(self, tracee: Tracee) -> None:
         if tracee.state == NEW:
-            # The launcher's, of a seized process.
+            # The launcher's. One that was executed itself just now may show that first; then the program's is said, too.
             tracee.state = NORMAL
             self._resume(tracee)
             return
@@ -351,35 +317,16 @@ class TraceeTable:
                 new = 0
             if self.early.pop(new, None) is not None:
                 self._let_go(new, 0, tracee)
-        if tracee.seized:
-            # It may be let go in any stop.
-            self._release(tracee, 0 if event else number)
-            return
-        expected = signal.SIGTRAP if tracee.state == NEW else signal.SIGSTOP
-        if event or number != expected:
-            self._resume(tracee, 0 if event else number)
-        elif not self._release(tracee):
-            # It lost its tracer, which an exec in another thread does, and has stopped in earnest.
-            try:
-                os.kill(tracee.pid, signal.SIGCONT)
-            except OSError:
-                pass
+        self._release(tracee, 0 if event else number)
 
     def _unknown_stopped(self, pid: int, number: int, event: int) -> bool:
-        if not event or event == _EVENT_STOP:
+        if event == _EVENT_STOP:
             parent = self._tracees.get(_state_and_parent(pid)[1])
             if parent is not None and parent.state == NORMAL and not parent.leaving:
-                if number == (signal.SIGTRAP if event else signal.SIGSTOP):
-                    self.early[pid] = parent.pid
-                    return True
-                try:
-                    # Its first stop is still to come.
-                    ptrace(_CONT, pid, 0 if event else number)
-                    return True
-                except OSError:
-                    return False
+                self.early[pid] = parent.pid
+                return True
         try:
-            ptrace(_DETACH, pid, 0 if event or number == signal.SIGSTOP else number)
+            ptrace(_DETACH, pid, 0 if event else number)
         except OSError:
             # Not traced, so somebody stopped it on purpose.
             return False

@@ -15,6 +15,7 @@ from .protocol import Feed, Later, Log
 from .scope_controller import ScopeController
 from .systemd_connection import SystemdConnection, SystemdError
 from .transient_units import TransientUnits
+from .unit_names import scope_of
 from .unit_properties import scope_properties, unit_description
 
 _UNIT_INTERFACE = b"org.freedesktop.systemd1.Unit"
@@ -46,10 +47,12 @@ class TransientScopes:
         self._units_of: Dict[int, str] = {}
         #: Those of a daemon before this one.
         self._uncontrolled: Dict[str, Process] = {}
+        #: Those that are being made, but what was to be inside has ended.
+        self._vain: Set[str] = set()
 
     def settle(self, process: Process, request: SpawnProcess, leave: Leave) -> None:
         """Put a scope around a process, and then give it leave."""
-        properties = scope_properties(request.definition, unit_description(request, process.name), process.pid)
+        properties = scope_properties(request, unit_description(request, process.name), process.pid)
         try:
             unit = self._units.make(request, ".scope", properties, self._controller.start)
         except SystemdError as error:
@@ -109,6 +112,7 @@ class TransientScopes:
         request = self._inside.pop(self._connection.path(unit), None)
         if request is not None:
             self._units_of.pop(request.spawn, None)
+        self._vain.discard(unit)
         leave = self._settling.pop(unit, None)
         if leave is not None:
             if request is not None:
@@ -123,11 +127,44 @@ class TransientScopes:
         if trouble and request is not None:
             self._without(request, trouble, WARN)
         leave()
+        if unit in self._vain:
+            self._vain.discard(unit)
+            self._units.release(unit)
+
+    def ended(self, spawn: int) -> None:
+        """A process is over; its scope goes by itself, if it was in it."""
+        unit = self._units_of.get(spawn, "")
+        if unit in self._settling:
+            self._vain.add(unit)
+
+    def take_over(self, request: SpawnProcess, name: str, pid: int) -> bool:
+        """Put a scope around a process that is in one whose controller is gone: nobody would be asked to stop it (X252).
+
+        ``name`` is that of the process for people. False if the process is in none, or stays there.
+        """
+        old = scope_of(pid)
+        if not old:
+            return False
+        try:
+            try:
+                pids = self._connection.pids_in(old)
+            except SystemdError:
+                # It was stopped while no daemon ran, which ends nothing.
+                pids = []
+            properties = scope_properties(request, unit_description(request, name), *(pids if pid in pids else [pid]))
+            unit = self._units.make(request, ".scope", properties, self._controller.start)
+        except SystemdError as error:
+            self._log(INFO, f"{name} is not stopped by a stop of {old}: {error}")
+            return False
+        self._inside[self._connection.path(unit)] = request
+        self._units_of[request.spawn] = unit
+        return True
 
     def lost(self) -> None:
         """Nobody will say any more that a scope is there: those that wait go on."""
         leaves: List[Leave] = list(self._settling.values())
         self._settling.clear()
+        self._vain.clear()
         for leave in leaves:
             leave()
 

@@ -39,7 +39,7 @@ from ..engine.inputs import (
     StopFromOutside,
 )
 from ..state.processes import ProcessState, UnitState, Waiting
-from . import found_services, main_pid, signal_delivery
+from . import found_services, main_pid, signal_delivery, spawn_errors
 from .child_setup import ChildSetup, Process, display_name
 from .identity import Identity
 from .kept_descriptors import is_channel
@@ -141,7 +141,7 @@ class TransientServices:
                 return
             # While systemd is at it; the launcher waits for its request.
             try:
-                birth = self._setup.prepare(request, False, self._failed)
+                birth = self._setup.prepare(request, self._failed)
                 numbers = array.array("i", birth.passed)
                 try:
                     ours.sendmsg([numbers], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, numbers)])
@@ -204,7 +204,7 @@ class TransientServices:
         trouble = self._trace(service)
         self._feed(ProcessSpawned(process.spawn, pid))
         if trouble is not None:
-            self._kill_launcher(pid)
+            signal_delivery.kill(pid)
             self._failed(process, trouble)
         elif self._services.get(process.spawn) is service:
             self._setup.give_leave(process)
@@ -262,14 +262,8 @@ class TransientServices:
             self._tracees.seize(
                 request.spawn, service.process.pid, request.expect, service.process.label, partial(self._main_pid, service))
         except OSError as error:
-            return f"unable to set trace: {error.strerror}"
+            return spawn_errors.not_traced(error)
         return None
-
-    def _kill_launcher(self, pid: int) -> None:
-        try:
-            os.kill(pid, signal.SIGKILL)
-        except OSError:
-            pass
 
     def _close_channel(self, service: _Service) -> None:
         self._overdue.discard(service.request.spawn)

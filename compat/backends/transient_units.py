@@ -15,7 +15,7 @@ from ..parser.definition import PROCESS_NAMES
 from .protocol import Later, Log
 from .systemd_connection import Changed, SystemdConnection, SystemdError
 from .unit_names import base_name
-from .unit_properties import Property
+from .unit_property import Property
 
 _UNIT_INTERFACE = b"org.freedesktop.systemd1.Unit"
 _MOST_NAMES = 1000
@@ -104,16 +104,24 @@ class TransientUnits:
         self._connection.watch(unit, partial(self._changed, unit))
 
     def release(self, unit: str) -> None:
-        """As ``let_go``, and look at once how far it is."""
+        """As ``let_go``, and look at once how far it is.
+
+        A scope whose processes ended before they were in it has nothing that could end: systemd before 250 keeps it for ever.
+        """
         self.let_go(unit)
         try:
             found = self._connection.run_of(unit)
+            empty = found is not None and unit.endswith(".scope") and found.state == b"active" and not self._connection.pids_in(unit)
         except SystemdError:
             return
         finally:
             self.dispatch_later()
         if found is None:
             self._found_gone.append(unit)
+        elif empty:
+            # Or its controller would be asked to stop it.
+            self._drop(unit, b"AbandonScope", b"s", unit.encode("ascii"))
+            self._drop(unit, b"StopUnit", b"ss", unit.encode("ascii"), b"replace")
         else:
             self._changed(unit, _UNIT_INTERFACE, {b"ActiveState": found.state, b"SubState": found.sub_state})
 
@@ -128,6 +136,10 @@ class TransientUnits:
             if unit in listed:
                 self.let_go(unit)
                 self._changed(unit, _UNIT_INTERFACE, dict(zip((b"ActiveState", b"SubState"), listed[unit])))
+
+    def knows(self, unit: str) -> bool:
+        """Whether systemd may have it, as far as is known here."""
+        return unit in self._names
 
     def release_others(self, in_use: Iterable[str]) -> None:
         """Look again at all but these, because signals may have been lost."""

@@ -41,6 +41,17 @@ def is_of_the_program(unit: str) -> bool:
     return unit in _OF_THE_PROGRAM or "@" in unit
 
 
+def scope_of(pid: int) -> str:
+    """The scope of ours that a process is in, "" for none."""
+    try:
+        with open(f"/proc/{pid}/cgroup", encoding="utf-8", errors="surrogateescape") as file:
+            # Any part of a path: below a scope there may be groups of the job's own.
+            parts = [part for line in file for part in line.rstrip("\n").split("/")]
+    except OSError:
+        return ""
+    return next((part for part in parts if part.startswith("upstart-") and part.endswith(".scope") and part.isascii()), "")
+
+
 def is_in_unit(pid: int, unit: str) -> bool:
     """Whether a process is in the cgroup of a unit, as far as can be seen."""
     try:

@@ -15,15 +15,16 @@ from __future__ import annotations
 
 import os
 import signal
-from typing import Any, Dict, List, NamedTuple
+from typing import Dict, List
 
 from ..engine.actions import SpawnProcess
-from ..parser.definition import JobDefinition
+from ..parser.definition import SECURITY
 from .protocol import ProcessDefaults
 from .unit_names import SLICE
+from .unit_property import UNLIMITED, Property
+from .unit_resources import resources
 
-_UNLIMITED = (1 << 64) - 1
-_NEVER = _UNLIMITED
+_NEVER = UNLIMITED
 _MICROSECONDS = 1000000
 #: What a stop by systemctl may take beyond the job's kill timeout, in seconds: pre-stop, and jobs that hold it up.
 STOP_GRACE = 90
@@ -35,26 +36,23 @@ _LIMITS: Dict[str, bytes] = {
 }
 
 
-class Property(NamedTuple):
-    """One assignment; ``signature`` is D-Bus's. ``needed``: without it the unit would be wrong."""
-
-    name: bytes
-    signature: bytes
-    value: Any
-    needed: bool = False
-
-
-def _common(definition: JobDefinition, description: str) -> List[Property]:
-    return [
+def _common(request: SpawnProcess, description: str) -> List[Property]:
+    definition = request.definition
+    found = [
         Property(b"Description", b"s", description.encode("utf-8", "replace")),
         Property(b"Slice", b"s", SLICE.encode()),
         Property(b"DefaultDependencies", b"b", False, True),
         # The daemon stops jobs at a change of the runlevel, in their own order; systemctl isolate must not.
         Property(b"IgnoreOnIsolate", b"b", True),
         Property(b"KillMode", b"s", b"process", True),
-        Property(b"TasksMax", b"t", _UNLIMITED),
+        Property(b"TasksMax", b"t", UNLIMITED),
         Property(b"TimeoutStopUSec", b"t", (definition.kill_timeout + STOP_GRACE) * _MICROSECONDS),
     ]
+    if request.process == SECURITY:
+        return found
+    # What the job says of itself instead of what is said of all (X143, X148).
+    asked = {each.name: each for each in resources(definition.cgroups).properties}
+    return [asked.pop(each.name, each) for each in found] + list(asked.values())
 
 
 def service_properties(request: SpawnProcess, defaults: ProcessDefaults, description: str, launcher: str, channel: int) -> List[Property]:
@@ -62,7 +60,7 @@ def service_properties(request: SpawnProcess, defaults: ProcessDefaults, descrip
     definition = request.definition
     program = os.fsencode(launcher)
     properties = [
-        *_common(definition, description),
+        *_common(request, description),
         Property(b"Type", b"s", b"exec", True),
         # Not ExecStartEx, which systemd 252 writes down in a way that it cannot read again after daemon-reload.
         Property(b"ExecStart", b"a(sasb)", [(program, [program, b"unit"], False)], True),
@@ -85,7 +83,7 @@ def service_properties(request: SpawnProcess, defaults: ProcessDefaults, descrip
     if definition.oom_score_adj:
         properties.append(Property(b"OOMScoreAdjust", b"i", definition.oom_score_adj))
     for limit in definition.limits:
-        soft, hard = (_UNLIMITED if value is None or value < 0 else min(value, _UNLIMITED) for value in (limit.soft, limit.hard))
+        soft, hard = (UNLIMITED if value is None or value < 0 else min(value, UNLIMITED) for value in (limit.soft, limit.hard))
         name = _LIMITS[limit.resource]
         if soft <= hard:
             properties += [Property(name, b"t", hard), Property(name + b"Soft", b"t", soft)]
@@ -97,11 +95,11 @@ def service_properties(request: SpawnProcess, defaults: ProcessDefaults, descrip
     return properties
 
 
-def scope_properties(definition: JobDefinition, description: str, pid: int) -> List[Property]:
-    """Those of the scope around one of our own processes (X251)."""
+def scope_properties(request: SpawnProcess, description: str, *pids: int) -> List[Property]:
+    """Those of the scope around one of our own processes (X251), and what else is to be in it."""
     return [
-        *_common(definition, description),
-        Property(b"PIDs", b"au", [pid], True),
+        *_common(request, description),
+        Property(b"PIDs", b"au", list(pids), True),
         Property(b"SendSIGKILL", b"b", False, True),
         Property(b"CollectMode", b"s", b"inactive-or-failed"),
     ]

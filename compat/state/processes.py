@@ -49,14 +49,13 @@ class SetUp(NamedTuple):
 class Trace(NamedTuple):
     """A process that is followed: ``state`` new, new-child or normal; ``early`` children in their first stop (X71, X74).
 
-    ``seized``, ``parent`` and ``stopped`` are those of tracee.Tracee.
+    ``parent`` and ``stopped`` are those of tracee.Tracee.
     """
 
     state: str
     forks: int = 0
     leaving: bool = False
     early: Tuple[int, ...] = ()
-    seized: bool = False
     parent: int = 0
     stopped: bool = False
 
@@ -143,8 +142,7 @@ def encode(slots: List[Optional[ProcessState]]) -> Dict[str, Any]:
         "process_data": [_encode_set_up(slot, state.set_up if state else None) for slot, state in enumerate(slots)],
     }
     if trace is not None:
-        record["trace"] = {"leaving": int(trace.leaving), "early": list(trace.early), "seized": int(trace.seized),
-                           "parent": trace.parent, "stopped": int(trace.stopped)}
+        record["trace"] = {"leaving": int(trace.leaving), "early": list(trace.early), "parent": trace.parent, "stopped": int(trace.stopped)}
     return record
 
 
@@ -263,7 +261,7 @@ def _trace(instance: Record) -> Optional[Trace]:
     more = instance.get("trace", Record, Record({}))
     return Trace(
         state, instance.get("trace_forks", natural, 0), more.get("leaving", flag, False), more.get("early", tuple_of(natural), ()),
-        more.get("seized", flag, False), more.get("parent", natural, 0), more.get("stopped", flag, False))
+        more.get("parent", natural, 0), more.get("stopped", flag, False))
 
 
 def _waiting(value: Any) -> Waiting:

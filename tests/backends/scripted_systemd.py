@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import errno
+import fnmatch
 import os
 import pathlib
 from typing import Any, Callable, Dict, List, Optional, Set, Tuple
@@ -13,7 +14,7 @@ from compat.backends.native import LAUNCHER
 from compat.backends.protocol import ProcessDefaults
 from compat.backends.systemd import SystemdBackend
 from compat.backends.systemd_connection import Changed, Run, SystemdError
-from compat.backends.unit_properties import Property
+from compat.backends.unit_property import Property
 from tests.backends.native_host import Host
 
 SERVICE, UNIT = b"org.freedesktop.systemd1.Service", b"org.freedesktop.systemd1.Unit"
@@ -30,6 +31,8 @@ class ScriptedSystemd:
         #: raised by the next calls of start_transient, first to last
         self.refusals: List[SystemdError] = []
         self.properties: Dict[str, Dict[bytes, Any]] = {}
+        #: the pids of what runs in scopes
+        self.inside: Dict[str, List[int]] = {}
         self.left_out: Tuple[bytes, ...] = ()
         self.runs: Dict[str, Optional[Run]] = {}
         #: those that has_unit knows
@@ -100,7 +103,11 @@ class ScriptedSystemd:
 
     def units(self, pattern: str) -> List[str]:
         self._check()
-        return list(self.runs)
+        return fnmatch.filter(self.runs, pattern)
+
+    def pids_in(self, unit: str) -> List[int]:
+        self._check()
+        return self.inside.get(unit, [])
 
     def service_result(self, unit: str) -> Tuple[str, int]:
         self._check()

@@ -3,7 +3,6 @@ from __future__ import annotations
 
 import array
 import contextlib
-import ctypes
 import os
 import pathlib
 import resource
@@ -23,12 +22,9 @@ from compat.backends.process_spec import ProcessSpec
 from tests.backends.native_host import PATIENCE, Host, as_ordinary_user, children, descriptors, status
 
 _WALL = 0x40000000
-PTRACE_CONT = 7
-_libc = ctypes.CDLL(None, use_errno=True)
-_libc.ptrace.argtypes = [ctypes.c_long, ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p]
 
 
-def specification(*argv: str, keep: Sequence[int] = (), status_fd: int = -1, trace: bool = False) -> bytes:
+def specification(*argv: str, keep: Sequence[int] = (), status_fd: int = -1) -> bytes:
     spec = ProcessSpec()
     spec.strings(process_spec.ARGV, [os.fsencode(each) for each in argv])
     spec.strings(process_spec.ENVIRONMENT, [b"PATH=/usr/bin:/bin"])
@@ -36,8 +32,6 @@ def specification(*argv: str, keep: Sequence[int] = (), status_fd: int = -1, tra
         spec.numbers(process_spec.KEEP_FDS, tuple(keep))
     if status_fd >= 0:
         spec.number(process_spec.STATUS_FD, status_fd)
-    if trace:
-        spec.flag(process_spec.TRACE)
     return spec.encode()
 
 
@@ -51,16 +45,15 @@ def spec_file(data: bytes) -> Iterator[int]:
         os.close(fd)
 
 
-def start(server: LaunchServer, *argv: str, fds: Sequence[int] = (), trace: bool = False) -> int:
+def start(server: LaunchServer, *argv: str, fds: Sequence[int] = ()) -> int:
     """A process that keeps some descriptors; it has executed its program when this returns."""
     answer, theirs = os.pipe2(os.O_CLOEXEC)
     try:
-        with spec_file(specification(*argv, keep=fds, status_fd=theirs, trace=trace)) as spec:
+        with spec_file(specification(*argv, keep=fds, status_fd=theirs)) as spec:
             pid = server.start([spec, theirs, *fds])
         os.close(theirs)
         theirs = -1
-        if not trace:
-            assert os.read(answer, 100) == b""
+        assert os.read(answer, 100) == b""
         return pid
     finally:
         os.close(answer)
@@ -147,18 +140,6 @@ def test_its_group_can_be_signalled_at_once(server: LaunchServer) -> None:
 @pytest.mark.parametrize(("script", "expected"), [("exit 0", 0), ("exit 7", 7), ("kill -TERM $$", -signal.SIGTERM)])
 def test_x98_its_exit_status_comes_to_us(server: LaunchServer, script: str, expected: int) -> None:
     assert end(start(server, "sh", "-c", script)) == expected
-
-
-@pytest.mark.parametrize("directly", [False, True])
-def test_x86_we_trace_it(server: LaunchServer, monkeypatch: pytest.MonkeyPatch, directly: bool) -> None:
-    if directly:
-        monkeypatch.setattr(server, "start", server._start_directly)
-    pid = start(server, "sh", "-c", "exit 7", trace=True)
-    stopped = os.waitpid(pid, _WALL)[1]
-    assert os.WIFSTOPPED(stopped) and os.WSTOPSIG(stopped) == signal.SIGTRAP
-    assert status(pid)["TracerPid"] == str(os.getpid())
-    assert _libc.ptrace(PTRACE_CONT, pid, None, None) == 0
-    assert end(pid) == 7
 
 
 def test_no_descriptors_grow(server: LaunchServer) -> None:

@@ -5,7 +5,7 @@ import errno
 import os
 import pathlib
 import signal
-from typing import Iterator
+from typing import Iterator, List
 
 import pytest
 
@@ -463,3 +463,43 @@ def test_x250_a_scope_is_refused(host: SystemdHost) -> None:
     refuse(host, errno.EINVAL, "PID is in a unit already")
     host.running(SCOPED, process="pre-start")
     assert host.warnings() == ["web pre-start process runs without a unit of systemd: PID is in a unit already"]
+
+
+def test_x251_a_scope_that_nothing_was_put_into_is_let_go(host: SystemdHost) -> None:
+    """Its process ended too early, and systemd before 250 would keep it."""
+    spawn = settling(host)
+    os.kill(host.pids[spawn], signal.SIGKILL)
+    host.run(lambda: isinstance(host.of(spawn)[-1], ProcessEnded))
+    host.systemd.runs[SCOPE_UNIT] = Run("", b"active", b"running", 0, 0, 0)
+    host.systemd.job_removed(SCOPE_UNIT, "done")
+    name = SCOPE_UNIT.encode()
+    assert host.systemd.calls[-2:] == [(b"AbandonScope", name), (b"StopUnit", name)]
+
+
+@pytest.mark.parametrize("inside", [[], [4711]])
+def test_x251_scopes_of_a_daemon_before_this_one(host: SystemdHost, inside: List[int]) -> None:
+    """Their names are taken, and one in which nothing runs is let go."""
+    name = SCOPE_UNIT.encode()
+    host.systemd.break_off()
+    host.timers.clear()
+    host.systemd.runs[SCOPE_UNIT] = Run("", b"active", b"running", 0, 0, 0)
+    host.systemd.inside[SCOPE_UNIT] = inside
+    host.backend.connect()
+    assert host.systemd.calls == ([] if inside else [(b"AbandonScope", name), (b"StopUnit", name)])
+    host.spawn(SCOPED, process="pre-start")
+    host.run(lambda: r"upstart-web-pre\x2dstart-2.scope" in host.systemd.properties)
+
+
+def test_x251_nothing_is_known_of_a_scope_that_went_while_systemd_was_away(host: SystemdHost) -> None:
+    spawn = settling(host)
+    host.systemd.job_removed(SCOPE_UNIT, "done")
+    host.run(lambda: len(host.of(spawn)) == 2)
+    assert host.backend.unit(spawn) == SCOPE_UNIT
+    os.kill(host.pids[spawn], signal.SIGKILL)
+    host.reaped(host.pids[spawn])
+    host.run(lambda: len(host.of(spawn)) == 3)
+    host.systemd.break_off()
+    while not host.systemd.is_open or host.timers:
+        host.fire()
+    assert host.backend._scopes._inside == {} == host.backend._scopes._units_of
+    assert SCOPE_UNIT not in host.systemd.watched

@@ -10,7 +10,7 @@ from typing import Any, Callable, Iterator, List, Optional, Tuple
 import pytest
 
 from compat.backends.systemd_connection import SystemdConnection, SystemdError
-from compat.backends.unit_properties import Property
+from compat.backends.unit_property import Property
 
 OWNER, FORGER = b":1.2", b":1.66"
 MANAGER_PATH, UNIT_PATH = b"/org/freedesktop/systemd1", b"/unit/a.service"

@@ -7,6 +7,7 @@ import fcntl
 import os
 import select
 import signal
+import socket
 import subprocess
 import time
 from pathlib import Path
@@ -71,11 +72,17 @@ class Pump:
         argv = [victim, *steps]
         if traced:
             argv = [str(self.programs / "traced"), *([before_exec] if before_exec else []), *argv]
+        theirs, ours = socket.socketpair()
         pid = os.posix_spawn(argv[0], argv, dict(os.environ), file_actions=[
-            (os.POSIX_SPAWN_DUP2, self.gate_read, 0), (os.POSIX_SPAWN_DUP2, self.report_write, 1)], setsigdef=range(1, 32))
+            (os.POSIX_SPAWN_DUP2, self.gate_read, 0), (os.POSIX_SPAWN_DUP2, self.report_write, 1),
+            *([(os.POSIX_SPAWN_DUP2, theirs.fileno(), 3)] if traced else [])], setsigdef=range(1, 32))
         self.tracked[spawn] = pid
         if traced:
-            self.table.add(spawn, pid, expect, "web main process")
+            assert ours.recv(1)
+            self.table.seize(spawn, pid, expect, "web main process")
+            ours.send(b"l")
+        theirs.close()
+        ours.close()
         return pid
 
     def next_status(self) -> Tuple[int, int]:
@@ -432,7 +439,7 @@ def test_x74_child_stop_after_the_end_of_its_parent(pump: Pump) -> None:
     held: List[Tuple[int, int]] = []
     while not any(each not in (pid, pump.tracked[8]) for each, _ in held):
         found = pump.next_status()
-        if os.WSTOPSIG(found[1]) == signal.SIGTRAP and not found[1] >> 16:
+        if found[1] >> 16 == tracee_module._EVENT_EXEC:
             pump.handle(*found)
         else:
             held.append(found)
@@ -654,6 +661,22 @@ def test_forget_of_a_traced_process_lets_it_go_at_its_next_stop(pump: Pump) -> N
     assert tracer(child) == 0 and pump.fed == []
 
 
+@pytest.mark.parametrize("stopped", [False, True])
+def test_x260_the_end_of_the_tracer_at_the_exec_does_not_end_the_process(pump: Pump, stopped: bool) -> None:
+    """With PTRACE_TRACEME it would: the SIGTRAP of the exec is then a signal like any other."""
+    tracer_of_it = os.fork()
+    if not tracer_of_it:
+        try:
+            pid = pump.start("report", "wait")
+            if stopped:
+                os.waitpid(pid, WALL)
+        finally:
+            os._exit(0)
+    pump.run_until_end(tracer_of_it)
+    pid = pump.run_until_report()
+    assert tracer(pid) == 0 and not is_stopped(pid) and parent(pid) == os.getpid()
+
+
 # -- failures of ptrace (X83) ----------------------------------------------------------------------------------
 
 
@@ -669,14 +692,6 @@ def fail(monkeypatch: pytest.MonkeyPatch, request: int, number: int, times: int 
         real(asked, pid, given)
 
     monkeypatch.setattr(tracee_module, "ptrace", failing)
-
-
-def test_x83_setoptions_fails(pump: Pump, monkeypatch: pytest.MonkeyPatch) -> None:
-    fail(monkeypatch, tracee_module._SETOPTIONS, errno.EINVAL)
-    pid = pump.start("report", "wait")
-    assert pump.run_until_report() == pid
-    assert pump.lines == [(WARN, f"Failed to set ptrace options for web main process ({pid}): Invalid argument")]
-    assert tracer(pid) == 0 and pump.fed == []
 
 
 def test_x83_child_pid_cannot_be_obtained(pump: Pump, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -712,7 +727,7 @@ def test_x83_detach_fails(pump: Pump, monkeypatch: pytest.MonkeyPatch) -> None:
     assert not is_stopped(pid) and pump.fed == [*forked(child), ProcessReady(SPAWN)]
 
 
-@pytest.mark.parametrize("request_name", ["_SETOPTIONS", "_GETEVENTMSG", "_CONT", "_DETACH"])
+@pytest.mark.parametrize("request_name", ["_GETEVENTMSG", "_CONT", "_DETACH"])
 def test_x83_a_process_that_just_died_is_no_failure(pump: Pump, monkeypatch: pytest.MonkeyPatch, request_name: str) -> None:
     request = getattr(tracee_module, request_name)
     real = tracee_module.ptrace

@@ -7,16 +7,16 @@ import pytest
 
 from compat.backends.protocol import ProcessDefaults
 from compat.backends.unit_properties import scope_properties, service_properties, unit_description
+from compat.backends.unit_property import UNLIMITED
 from compat.engine.actions import SpawnProcess
 from compat.parser import parse_job
-from compat.parser.definition import MAIN
+from compat.parser.definition import MAIN, PRE_START, SECURITY
 
-UNLIMITED = 2 ** 64 - 1
 DEFAULTS = ProcessDefaults(umask=0o027, chdir="/srv")
 
 
-def request(text: str) -> SpawnProcess:
-    return SpawnProcess(1, "web", "", MAIN, parse_job((text + "\nexec x").encode()), ("SECRET=1",), (), "none")
+def request(text: str, process: int = MAIN) -> SpawnProcess:
+    return SpawnProcess(1, "web", "", process, parse_job((text + "\nexec x").encode()), ("SECRET=1",), (), "none")
 
 
 def service(text: str = "") -> Dict[bytes, Any]:
@@ -74,11 +74,25 @@ def test_x254_without_these_the_unit_would_be_wrong() -> None:
 
 
 def test_x251_scopes() -> None:
-    found = scope_properties(parse_job(b"kill timeout 2\nexec x"), "web", 4711)
+    found = scope_properties(request("kill timeout 2"), "web", 4711)
     assert {each.name: each.value for each in found} == {
         b"Description": b"web", b"Slice": b"upstart.slice", b"DefaultDependencies": False, b"IgnoreOnIsolate": True,
         b"KillMode": b"process", b"TasksMax": UNLIMITED,
         b"TimeoutStopUSec": 92000000, b"PIDs": [4711], b"SendSIGKILL": False, b"CollectMode": b"inactive-or-failed"}
+
+
+def test_x148_what_a_cgroup_stanza_asks_for_is_in_services_and_scopes() -> None:
+    text = "cgroup pids max 20\ncgroup memory limit_in_bytes 1M"
+    for found in (service_properties(request(text), DEFAULTS, "web", "/l", 7), scope_properties(request(text, PRE_START), "web", 4711)):
+        values = {each.name: each.value for each in found}
+        assert len(values) == len(found), "each once"
+        assert (values[b"TasksMax"], values[b"MemoryMax"], values[b"Delegate"]) == (20, 1 << 20, True)
+        assert not any(each.needed for each in found if each.name in (b"TasksMax", b"MemoryMax", b"Delegate"))
+
+
+def test_x143_the_security_process_has_none_of_it() -> None:
+    values = {each.name: each.value for each in scope_properties(request("cgroup pids max 20", SECURITY), "web", 4711)}
+    assert values[b"TasksMax"] == UNLIMITED and b"Delegate" not in values
 
 
 def test_x251_descriptions() -> None:

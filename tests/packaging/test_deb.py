@@ -18,7 +18,7 @@ JOB = "start on startup\nrespawn\nexec sleep 4711\n"
 @pytest.fixture(scope="module")
 def package(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
     place = str(tmp_path_factory.mktemp("deb"))
-    done = subprocess.run(["make", "-s", "deb"], cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+    done = subprocess.run(["make", "-s", "--no-print-directory", "deb"], cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                           env={**os.environ, "BUILDDIR": place, "DISTDIR": place}, text=True, timeout=300, check=True)
     return pathlib.Path(done.stdout.split()[-1])
 

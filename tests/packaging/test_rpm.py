@@ -14,7 +14,8 @@ pytestmark = [pytest.mark.package, needs("rpmbuild", "rpm")]
 
 
 def build(place: pathlib.Path, *arguments: str) -> pathlib.Path:
-    done = subprocess.run(["make", "-s", "rpm", f"ARGS={' '.join(arguments)}"], cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+    command = ["make", "-s", "--no-print-directory", "rpm", f"ARGS={' '.join(arguments)}"]
+    done = subprocess.run(command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                           env={**os.environ, "BUILDDIR": str(place), "DISTDIR": str(place)}, text=True, timeout=300, check=True)
     return pathlib.Path(done.stdout.split()[-1])
 

@@ -7,9 +7,11 @@ import signal
 import subprocess
 import sys
 
+import pytest
+
 from tests.daemon.running import ROOT, alive, eventually, process_status
 from tests.systemd.conftest import Launch
-from tests.systemd.upstart import Process, unit_of, units
+from tests.systemd.upstart import Process, shown, systemctl, unit_of, units
 
 
 def test_x261_the_debug_stanza_under_debug(launch: Launch) -> None:
@@ -38,6 +40,36 @@ def test_x261_a_status_survives_the_daemon(launch: Launch, place: pathlib.Path) 
     second.wait_job_log("after-service", "service:main:7:\n")
     second.wait_job_log("after-scope", "scope:main::\n")
     eventually(lambda: not units("upstart-s*"), units)
+
+
+@pytest.mark.parametrize("stopped_between", [False, True])
+def test_x252_x260_a_scope_of_a_daemon_that_died_can_be_stopped(launch: Launch, place: pathlib.Path, stopped_between: bool) -> None:
+    """Nobody is asked to stop it any more; so the next daemon puts another scope around all that is inside. To stop the old one
+    while there is no daemon ends nothing."""
+    trace, child = place / "trace", place / "child"
+    first = launch({"j.conf": f"console output\nrespawn\npre-stop exec sh -c 'echo pre-stop >> {trace}'\n"
+                              f"exec sh -c 'setsid sleep 1001 & echo $! > {child}; exec sleep 1000'\n"})
+    first.start("j")
+    pid, unit = first.main("j").pid, unit_of(first.main("j").pid)
+    helper = int(eventually(lambda: child.exists() and child.read_text().strip()))
+    assert unit == "upstart-j-main.scope"
+    first.kill()
+    if stopped_between:
+        assert systemctl("stop", unit)[0] == 0
+    assert alive(pid) and alive(helper)
+    second = launch(None, directory=first.directory)
+    assert second.main("j").pid == pid
+    again = eventually(lambda: shown(unit_of(pid), "Controller").startswith(":") and unit_of(pid) if unit_of(pid) else "", second.log)
+    if not stopped_between:
+        assert unit_of(helper) == again == "upstart-j-main-2.scope"
+        eventually(lambda: unit not in units())
+    assert second.initctl("show-backend", "j") == (0, f"j main: scope {again} (taken over from a daemon before this one)\n", "")
+    # Its job lasts as long as the helper, which has a session of its own.
+    assert systemctl("stop", "--no-block", again)[0] == 0
+    second.wait_stopped("j")
+    assert trace.read_text() == "pre-stop\n" and not alive(pid)
+    os.kill(helper, signal.SIGKILL)
+    eventually(lambda: not units("upstart-j-*"), units)
 
 
 def test_x250_a_job_of_a_session_has_no_units() -> None:

@@ -385,12 +385,6 @@ def test_x254_utmp_is_the_engines_to_do(job: Any) -> None:
     assert shown(unit, "UtmpIdentifier") == ""
 
 
-def test_x254_a_cgroup_stanza_is_warned_of(job: Any, upstart: Upstart) -> None:
-    _, unit = job("cgroup memory\nexec sleep 1000")
-    name = unit.partition("-")[2].rpartition("-")[0]
-    upstart.wait_errors(f"{name} cgroup stanza is not honoured by this backend")
-
-
 def test_x258_the_parent_is_pid_1(job: Any) -> None:
     process, _ = job("exec sleep 1000")
     assert process.status("PPid") == "1"
