@@ -179,7 +179,7 @@ class SystemdBackend:
             self._units.release_others(self._services.in_use() | self._scopes.in_use())
 
     def _unit_removed(self, unit: str) -> None:
-        if (self._services.uses(unit) or self._scopes.uses(unit)) and self._is_there(unit):
+        if (self._services.uses(unit) or unit in self._scopes.in_use()) and self._is_there(unit):
             # What went was one of the same name before it.
             return
         if self._units.removed(unit):

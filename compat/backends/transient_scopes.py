@@ -172,10 +172,6 @@ class TransientScopes:
         """The unit that a process is in, "" if it is in none of these."""
         return self._units_of.get(spawn, "")
 
-    def uses(self, unit: str) -> bool:
-        """Whether a process that is not over is in this unit, or will be."""
-        return self._connection.path(unit) in self._inside
-
     def is_settling(self, spawn: int) -> bool:
         """Whether a process waits for its scope."""
         return self._units_of.get(spawn) in self._settling
