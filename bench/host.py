@@ -34,7 +34,8 @@ _WEB = {"web": "start on stopped rc RUNLEVEL=[2345]\nexec sleep 1000"}
 def _lines(text: str) -> List[Tuple[float, str]]:
     """What `journalctl -o json` printed: milliseconds and text."""
     entries = [json.loads(line) for line in text.splitlines()]
-    return [(int(entry["__MONOTONIC_TIMESTAMP"]) / 1000, str(entry["MESSAGE"])) for entry in entries if isinstance(entry.get("MESSAGE"), str)]
+    texts = [entry for entry in entries if isinstance(entry.get("MESSAGE"), str)]
+    return [(int(entry["__MONOTONIC_TIMESTAMP"]) / 1000, entry["MESSAGE"]) for entry in texts]
 
 
 def _handled(host: SystemdHost, event: str) -> List[float]:

@@ -19,6 +19,7 @@ _PATIENCE = 90.0
 _numbers = itertools.count()
 _PACKAGED = ROOT / "packaging" / "systemd"
 _GENERATOR = ROOT / "packaging" / "systemd-generators" / "upstart-compat-hooks"
+_STAND_IN = "/usr/lib/upstart-compat/bin/upstart-compat"
 _BRIDGE = "/usr/lib/upstart-compat/bin/upstart-host-bridge"
 _DAEMON = """\
 [Unit]
@@ -44,10 +45,14 @@ def possible() -> bool:
 
 
 class SystemdHost:
-    """``units``: more unit files, wanted by multi-user.target. ``wanted``: the target that the host boots to. ``failsafe``: B208's two minutes, in seconds."""
+    """``units``: more unit files, wanted by multi-user.target. ``wanted``: the target that the host boots to.
+
+    ``failsafe``: B208's two minutes, in seconds.
+    """
 
     def __init__(self, directory: pathlib.Path, jobs: Mapping[str, str], units: Optional[Mapping[str, str]] = None,
-                 configuration: str = "", wanted: str = "multi-user.target", profile: str = "ubuntu", failsafe: Optional[float] = None) -> None:
+                 configuration: str = "", wanted: str = "multi-user.target", profile: str = "ubuntu",
+                 failsafe: Optional[float] = None) -> None:
         self.directory = directory
         self.conf, self.logs, self.units = directory / "conf", directory / "log", directory / "units"
         for each in (self.conf, self.logs, self.units, directory / "etc"):
@@ -78,7 +83,12 @@ class SystemdHost:
             program = f"-c 'import sys; from compat.bridges.host import boot, main; boot.FAILSAFE = {failsafe}; sys.exit(main.main())'"
         bridge.write_text(f"#!/bin/sh\ncd / && PYTHONPATH={ROOT} exec {sys.executable} {program} \"$@\"\n")
         bridge.chmod(0o755)
-        binds += ["-r", f"{bridge}:{_BRIDGE}", "-r", f"{_GENERATOR}:/usr/lib/systemd/system-generators/{_GENERATOR.name}"]
+        daemon = directory / "daemon"
+        daemon.write_text(f"#!/bin/sh\ncd / && PYTHONPATH={ROOT} exec {sys.executable} -m compat.daemon -v --confdir={self.conf} "
+                          f"--logdir={self.logs} \"$@\"\n")
+        daemon.chmod(0o755)
+        binds += ["-r", f"{daemon}:{_STAND_IN}", "-r", f"{bridge}:{_BRIDGE}"]
+        binds += ["-r", f"{_GENERATOR}:/usr/lib/systemd/system-generators/{_GENERATOR.name}"]
         for path in (self.conf, self.logs):
             binds += ["-b", str(path)]
         binds += ["-b", f"{directory / 'etc'}:/etc/upstart-compat", "-r", str(ROOT), "-r", sys.prefix, "-r", sys.base_prefix]
