@@ -25,6 +25,7 @@ _DAEMON = """\
 [Unit]
 After=dbus.service systemd-journald.service local-fs.target
 Wants=network-online.target
+StartLimitIntervalSec=0
 [Service]
 Type=notify
 ExecStart={python} -m compat.daemon --host=systemd -v --confdir={conf} --logdir={logs}
