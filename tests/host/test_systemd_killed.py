@@ -13,7 +13,8 @@ pytestmark = pytest.mark.skipif(not possible(), reason="needs root and systemd")
 _DAEMON, _BRIDGE = "upstart-compat", "upstart-host-bridge"
 #: What each job starts on; a line of its own log says that it did.
 COUNTED = {"starting": "starting rsyslog", "started": "started rsyslog", "stopping": "stopping rsyslog", "stopped": "stopped rsyslog",
-           "added": "net-device-added INTERFACE=t0", "up": "net-device-up IFACE=t0 ADDRFAM=inet", "removed": "net-device-removed INTERFACE=t0",
+           "added": "net-device-added INTERFACE=t0", "up": "net-device-up IFACE=t0 ADDRFAM=inet",
+           "removed": "net-device-removed INTERFACE=t0",
            "mounted": "mounted MOUNTPOINT=/srv", **{name: name for name in ("startup", "filesystem", "runlevel")}, "rc": "stopped rc"}
 #: What is done to the host, and which of these follow.
 STEPS: List[Tuple[str, Tuple[str, ...]]] = [
@@ -33,8 +34,10 @@ def host(tmp_path: pathlib.Path) -> Iterator[SystemdHost]:
     jobs = {f"count-{name}": f"start on {condition}\ntask\nexec echo once" for name, condition in COUNTED.items()}
     jobs["user"] = "start on started rsyslog\nstop on stopping rsyslog\nexec sleep 1000"
     jobs["web"] = "start on stopped rc RUNLEVEL=[2345]\nexec sleep 1000"
-    jobs["link"] = "start on net-device-added INTERFACE=t*\nstop on net-device-removed INTERFACE=$INTERFACE\ninstance $INTERFACE\nexec sleep 1000"
-    made = SystemdHost(tmp_path / "h", jobs, units={"rsyslog.service": "[Unit]\nStartLimitIntervalSec=0\n[Service]\nExecStart=sleep 1000\n"})
+    jobs["link"] = "start on net-device-added INTERFACE=t*\nstop on net-device-removed INTERFACE=$INTERFACE\n" \
+        "instance $INTERFACE\nexec sleep 1000"
+    rsyslog = "[Unit]\nStartLimitIntervalSec=0\n[Service]\nExecStart=sleep 1000\n"
+    made = SystemdHost(tmp_path / "h", jobs, units={"rsyslog.service": rsyslog})
     yield made
     made.destroy()
 
