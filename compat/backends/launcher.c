@@ -28,8 +28,9 @@
  * sends systemd's name for this run of the unit, $INVOCATION_ID.
  *
  * Asking: PATH is the daemon's SOCK_SEQPACKET socket, the question VERB NUL UNIT NUL, VERB is start, stop or reload. An
- * answer begins with r: the job runs, more follows; d: done; or f and why it failed. After r this process is the unit's
- * main one for as long as the job runs: the daemon says when that is over, and to another daemon the question is "hold".
+ * answer begins with t: it is under way, more follows; r: the job runs, more follows; d: done; or f and why it failed. After
+ * r this process is the unit's main one for as long as the job runs: the daemon says when that is over, and to another
+ * daemon the question is "hold". Between t and r it is "await": the job is not to be started once more if it has ended.
  *
  * The specification: numbers are in the byte order of the machine.
  *
@@ -810,17 +811,17 @@ static int put(const char *path, const char *verb, const char *unit)
     return daemon;
 }
 
-/* Returns the exit status. A daemon that died comes back, and to ask twice does no harm. */
+/* Returns the exit status. A daemon that died comes back, and is asked again. */
 static int ask(const char *path, const char *verb, const char *unit)
 {
-    int starts = strcmp(verb, "start") == 0, ready = 0;
+    int starts = strcmp(verb, "start") == 0, taken = 0, ready = 0;
     char answer[4096];
 
     /* systemd runs ExecStop= after the end of the main process, too. Then nobody asked to stop the job. */
     if (strcmp(verb, "stop") == 0 && !getenv("MAINPID"))
         return 0;
     for (int attempt = 0; attempt < (ready ? MOST_HOLD_ATTEMPTS : MOST_ATTEMPTS);) {
-        int daemon = put(path, ready ? "hold" : verb, unit);
+        int daemon = put(path, ready ? "hold" : taken ? "await" : verb, unit);
         if (daemon < 0 && errno == ENOENT) {
             /* It ended, and with it the jobs. */
             if (ready || strcmp(verb, "stop") == 0)
@@ -832,6 +833,10 @@ static int ask(const char *path, const char *verb, const char *unit)
             if (size < 0)
                 continue;
             attempt = 0;
+            if (*answer == 't') {
+                taken = starts;
+                continue;
+            }
             if (*answer == 'f') {
                 fprintf(stderr, "%.*s\n", (int)size - 1, answer + 1);
                 return 1;

@@ -12,6 +12,7 @@ from ..control.calls import PendingCalls
 from ..engine.actions import INFO, JobAdded, JobRemoved
 from ..engine.view import EngineView
 from ..state.reading import Record
+from .expected_start import ExpectedStart
 from .request_socket import Loop, RequestSocket
 from .requests import UnitRequests
 from .shown_jobs import ShownJobs
@@ -35,7 +36,7 @@ class JobUnits:
         self._log = log
         self._requests = UnitRequests(engine, feed, pending, lambda unit: self._shown.job_of(unit))
         self._shown = ShownJobs(engine, manager, folder, log, launcher, socket, self._requests.let_go)
-        self._starts = UnitStarts(engine, manager, self._shown, self._requests, loop, log, clock)
+        self._starts = UnitStarts(engine, manager, self._shown, self._requests, loop, log, clock, ExpectedStart(socket + ".expected"))
         self._socket = RequestSocket(socket, loop, log, self._requests.asked)
         self._compare_due = False
         self._is_closed = False
@@ -47,6 +48,7 @@ class JobUnits:
         """
         self._socket.open()
         self._requests.restored()
+        self._starts.take_over()
         if goes_on:
             self._compare_later(_SETTLED)
         else:

@@ -44,6 +44,10 @@ class Asker:
         self.gone: Callable[[], None] = lambda: None
         self._closed = closed
 
+    def taken(self) -> None:
+        """The start that was asked for is under way: it is not to be asked for again."""
+        self._send(b"t")
+
     def ready(self) -> None:
         """The job runs; there is more to come."""
         self._send(b"r")
@@ -70,7 +74,7 @@ class Asker:
         try:
             self.connection.send(answer, socket.MSG_NOSIGNAL)
         except OSError:
-            # It is gone, which is noticed in time; two short messages always fit.
+            # It is gone, which is noticed in time; a few short messages always fit.
             pass
 
 

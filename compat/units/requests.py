@@ -20,6 +20,8 @@ from ..state.reading import Record, Unreadable, array, count, flag, members, nat
 from .request_socket import Asker
 
 _START, _STOP, _RELOAD, _HOLD = "start", "stop", "reload", "hold"
+#: Of a start that a daemon before this one has begun.
+_AWAIT = "await"
 #: Refusals of a stop that has come to its end already.
 _STOPPED = ("UnknownJob", "UnknownInstance", "AlreadyStopped")
 
@@ -137,18 +139,19 @@ class UnitRequests:
         """A question from a unit."""
         name = self._job_of(unit)
         job = None if name is None else self._engine.job(name)
-        if verb in (_STOP, _HOLD) and job is None:
+        if verb in (_STOP, _HOLD, _AWAIT) and job is None:
             asker.done()
         elif job is None:
             asker.failed(f"Unknown job: {name or unit}")
-        elif verb in (_START, _HOLD):
+        elif verb in (_START, _HOLD, _AWAIT):
             self._is_main(asker, job.name)
             expected = job.name in self._expected
             self._expected.discard(job.name)
-            if verb == _HOLD or expected:
+            if verb == _HOLD or expected or (verb == _AWAIT and not _is_to_run(job)):
                 self._hold(asker, job.name)
             else:
                 self._start(asker, job)
+            asker.taken()
             self.came(job.name)
         elif verb == _STOP:
             self._for_each(asker, verb, job.instance_names(), lambda instance: self._stop(job, instance))
@@ -296,6 +299,11 @@ class UnitRequests:
         self._pending.drop_connection(asker)
         self._main_is_over(asker, job)
         self.went(job)
+
+
+def _is_to_run(job: JobView) -> bool:
+    """Whether an instance of the job is being started, or runs."""
+    return any(instance is not None and instance.goal == "start" for instance in map(job.instance, job.instance_names()))
 
 
 def _failure(status: int) -> str:

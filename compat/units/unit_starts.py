@@ -13,6 +13,7 @@ from typing import Any, Callable, Dict, Optional
 from ..backends.systemd_connection import SystemdError
 from ..engine.actions import INFO, StateChanged
 from ..engine.view import EngineView
+from .expected_start import ExpectedStart
 from .request_socket import Loop
 from .requests import UnitRequests
 from .shown_jobs import ShownJobs
@@ -29,10 +30,10 @@ _BUSY = (errno.EDEADLK, errno.EBUSY, errno.EAGAIN, errno.ETIMEDOUT)
 
 
 class UnitStarts:
-    """``clock`` gives monotonic seconds."""
+    """``clock`` gives monotonic seconds, ``note`` keeps which start is under way."""
 
     def __init__(self, engine: EngineView, manager: SystemdManager, shown: ShownJobs, requests: UnitRequests, loop: Loop,
-                 log: Callable[[int, str], None], clock: Callable[[], float]) -> None:
+                 log: Callable[[int, str], None], clock: Callable[[], float], note: ExpectedStart) -> None:
         self._engine = engine
         self._manager = manager
         self._shown = shown
@@ -40,6 +41,7 @@ class UnitStarts:
         self._loop = loop
         self._log = log
         self._clock = clock
+        self._note = note
         #: jobs to be looked at -> attempts so far
         self._waiting: Dict[str, int] = {}
         self._latest = 0.0
@@ -50,6 +52,13 @@ class UnitStarts:
         self._starts = 0
         requests.came = self._came
         requests.went = self._went
+
+    def take_over(self) -> None:
+        """Go on with the start that a daemon before this one has begun, before anybody can ask."""
+        job = self._note.left()
+        if job is not None:
+            self._requests.expect(job)
+            self._is_starting(job)
 
     def announced(self, action: Any) -> None:
         """An announcement of the engine."""
@@ -107,19 +116,28 @@ class UnitStarts:
                 # Its process is about to ask, or the unit is about to end.
                 self._again(job, attempts)
             elif not self._manager.is_going_down():
+                self._note.note(job)
                 self._requests.expect(job)
                 self._current = job
                 self._manager.start(unit)
-                self._starts += 1
-                number = self._starts
-                self._loop.later(_OVERDUE, lambda: self._overdue(job, number))
+                self._is_starting(job)
         except SystemdError as error:
             self._requests.expect_no_more(job)
-            self._current = None
+            self._over()
             if error.number in _BUSY:
                 self._again(job, attempts)
             elif self._manager.is_reachable:
                 self._log(INFO, f"{unit} cannot be started: {error}")
+
+    def _is_starting(self, job: str) -> None:
+        self._current = job
+        self._starts += 1
+        number = self._starts
+        self._loop.later(_OVERDUE, lambda: self._overdue(job, number))
+
+    def _over(self) -> None:
+        self._current = None
+        self._note.clear()
 
     def _again(self, job: str, attempts: int) -> None:
         if attempts < _MOST_RETRIES:
@@ -132,7 +150,7 @@ class UnitStarts:
 
     def _came(self, job: str) -> None:
         if job == self._current:
-            self._current = None
+            self._over()
             self._later(0.0)
 
     def _overdue(self, job: str, number: int) -> None:

@@ -19,11 +19,13 @@ _PATIENCE = 90.0
 _numbers = itertools.count()
 _PACKAGED = ROOT / "packaging" / "systemd"
 _GENERATOR = ROOT / "packaging" / "systemd-generators" / "upstart-compat-hooks"
+_STAND_IN = "/usr/lib/upstart-compat/bin/upstart-compat"
 _BRIDGE = "/usr/lib/upstart-compat/bin/upstart-host-bridge"
 _DAEMON = """\
 [Unit]
 After=dbus.service systemd-journald.service local-fs.target
 Wants=network-online.target
+StartLimitIntervalSec=0
 [Service]
 Type=notify
 ExecStart={python} -m compat.daemon --host=systemd -v --confdir={conf} --logdir={logs}
@@ -44,10 +46,14 @@ def possible() -> bool:
 
 
 class SystemdHost:
-    """``units``: more unit files, wanted by multi-user.target. ``wanted``: the target that the host boots to. ``failsafe``: seconds."""
+    """``units``: more unit files, wanted by multi-user.target. ``wanted``: the target that the host boots to.
+
+    ``failsafe``: B208's two minutes, in seconds.
+    """
 
     def __init__(self, directory: pathlib.Path, jobs: Mapping[str, str], units: Optional[Mapping[str, str]] = None,
-                 configuration: str = "", wanted: str = "multi-user.target", profile: str = "ubuntu", failsafe: float = 120.0) -> None:
+                 configuration: str = "", wanted: str = "multi-user.target", profile: str = "ubuntu",
+                 failsafe: Optional[float] = None) -> None:
         self.directory = directory
         self.conf, self.logs, self.units = directory / "conf", directory / "log", directory / "units"
         for each in (self.conf, self.logs, self.units, directory / "etc"):
@@ -73,11 +79,17 @@ class SystemdHost:
             binds += ["-r", f"{drop_in}:{_UNITS}/{name}.d"]
         # A folder of the host's, so that what is written last outlives the box.
         bridge = directory / "bridge"
-        # B208's two minutes are as long as the test wants them.
-        code = f"import sys; from compat.bridges.host import boot, main; boot.FAILSAFE = {failsafe}; sys.exit(main.main())"
-        bridge.write_text(f"#!/bin/sh\ncd / && PYTHONPATH={ROOT} exec {sys.executable} -c '{code}' \"$@\"\n")
+        program = "-m compat.bridges.host"
+        if failsafe is not None:
+            program = f"-c 'import sys; from compat.bridges.host import boot, main; boot.FAILSAFE = {failsafe}; sys.exit(main.main())'"
+        bridge.write_text(f"#!/bin/sh\ncd / && PYTHONPATH={ROOT} exec {sys.executable} {program} \"$@\"\n")
         bridge.chmod(0o755)
-        binds += ["-r", f"{bridge}:{_BRIDGE}", "-r", f"{_GENERATOR}:/usr/lib/systemd/system-generators/{_GENERATOR.name}"]
+        daemon = directory / "daemon"
+        daemon.write_text(f"#!/bin/sh\ncd / && PYTHONPATH={ROOT} exec {sys.executable} -m compat.daemon -v --confdir={self.conf} "
+                          f"--logdir={self.logs} \"$@\"\n")
+        daemon.chmod(0o755)
+        binds += ["-r", f"{daemon}:{_STAND_IN}", "-r", f"{bridge}:{_BRIDGE}"]
+        binds += ["-r", f"{_GENERATOR}:/usr/lib/systemd/system-generators/{_GENERATOR.name}"]
         for path in (self.conf, self.logs):
             binds += ["-b", str(path)]
         binds += ["-b", f"{directory / 'etc'}:/etc/upstart-compat", "-r", str(ROOT), "-r", sys.prefix, "-r", sys.base_prefix]

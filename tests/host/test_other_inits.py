@@ -90,3 +90,15 @@ def test_b265_a_service_of_runit_and_the_end(boot: Boot) -> None:
     host.run("kill", f"-{int(signal.SIGTERM)}", str(daemon))
     eventually(lambda: not host.processes().get(daemon), lambda: host.output[-3000:])
     assert host.events().count("runlevel") == 0
+
+
+def test_b188_b265_red_hat_s_rc_tells_of_its_scripts_by_itself(boot: Boot) -> None:
+    host = boot({"before": "start on starting network\nexec sleep 1000", "user": "start on started network\nstop on stopping network\n"
+                           "exec sleep 1000", "exact": "start on starting network INSTANCE=\nexec sleep 1000"}, host="sysvinit")
+    host.wait_event("filesystem")
+    # As /etc/rc.d/rc does before and after a script: with JOB alone, and it waits.
+    for event, job, status in (("starting", "before", "start/running"), ("started", "user", "start/running"),
+                               ("stopping", "user", "stop/waiting")):
+        assert host.initctl("emit", "--quiet", event, "JOB=network")[0] == 0
+        assert host.status(job).startswith(f"{job} {status}")
+    assert host.status("exact") == "exact stop/waiting"

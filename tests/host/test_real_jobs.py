@@ -9,6 +9,10 @@ from typing import Dict, List, Tuple
 
 import pytest
 
+from compat.backends.unit_names import escape
+from compat.engine.conditions import postfix
+from compat.parser import parse_job
+from compat.parser.definition import Match
 from tests.daemon.running import eventually
 from tests.host import container, real_jobs, systemd_host
 
@@ -29,6 +33,13 @@ BOOT: List[Tuple[str, ...]] = [
     ("stopped", "JOB=rc", "INSTANCE=", "RESULT=ok", "RUNLEVEL=2", "PREVLEVEL=N")]
 SERVICE = "[Service]\nExecStart=sleep 1000\n"
 AMAZON = re.compile(rb"amazon|\baws\b|codedeploy|cfn-hup|awslogs", re.IGNORECASE)
+#: Started by what the test does to the host, and not by the boot.
+OF_DEVICES = {
+    "of-link": "start on net-device-added INTERFACE=t*\nstop on net-device-removed INTERFACE=$INTERFACE\ninstance $INTERFACE\n"
+               "exec sleep 1000",
+    "of-address": "start on net-device-up IFACE=t0\nstop on net-device-down IFACE=t0\nexec sleep 1000",
+    "of-mount": "start on mounted MOUNTPOINT=/srv\nexec sleep 1000",
+    "on-the-way-down": "start on runlevel [06]\ntask\nexec env"}
 SYSV_STYLE = {
     "sysv-a": "start on stopped rc RUNLEVEL=[2345]\nstop on starting rc RUNLEVEL=[016]\nexec sleep 1000",
     "sysv-b": "start on runlevel [2345]\nstop on runlevel [!2345]\nrespawn\nexec sleep 1000",
@@ -55,9 +66,35 @@ def chosen() -> Dict[str, str]:
     return {**dict(list(amazon.items())[:20]), **dict(list(others.items())[:30]), **SYSV_STYLE}
 
 
+def _check_order(host: systemd_host.SystemdHost, jobs: Dict[str, str], units: Dict[str, str]) -> None:
+    """A job that needs a native unit was started when that was up."""
+    up = {unit[:-len(".service")]: int(host.shell(f"systemctl show -P ActiveEnterTimestampMonotonic {unit}")) for unit in units}
+    checked = 0
+    for name, text in jobs.items():
+        condition = parse_job(text.encode("utf-8", "surrogateescape")).start_on
+        operands = [each for each in postfix(condition) if isinstance(each, Match)]
+        natives = [each.args[0] for each in operands if each.event == "started" and each.args and each.args[0] in up]
+        if natives and not any(each == "or" for each in postfix(condition)):
+            started = int(host.shell(f"systemctl show -P ExecMainStartTimestampMonotonic 'upstart-{escape(name)}-main.service'"))
+            assert all(0 < up[native] <= started for native in natives), (name, started, up)
+            checked += 1
+    assert checked >= 2
+
+
+def _check_end(host: systemd_host.SystemdHost, left: List[str]) -> None:
+    """Every job that was left was down before systemd stopped anything that the shutdown unit is ordered after."""
+    journal = (host.logs / "journal").read_text()
+    waited = journal.index("upstart-shutdown.service: Deactivated successfully")
+    for job in left:
+        if "(" not in job:
+            assert -1 < journal.find(f"{job} goal changed from start to stop") < waited, job
+    assert journal.find("dbus.service: Deactivated successfully", 0, waited) == -1
+
+
 @pytest.mark.skipif(not systemd_host.possible(), reason="needs systemd")
-def test_b267_real_jobs_start_and_stop_with_a_host_of_today(tmp_path: pathlib.Path) -> None:
-    jobs = chosen()
+@pytest.mark.parametrize(("how", "level", "extra"), [("reboot", "6", ""), ("poweroff", "0", "INIT_HALT=POWEROFF\n")])
+def test_b267_real_jobs_start_and_stop_with_a_host_of_today(tmp_path: pathlib.Path, how: str, level: str, extra: str) -> None:
+    jobs = {**chosen(), **OF_DEVICES}
     wanted = real_jobs.started_by(jobs, BOOT)
     units = {f"{name}.service": SERVICE for name in ("rsyslog", "docker", "cron", "network")}
     host = systemd_host.SystemdHost(tmp_path / "host", jobs, units=units)
@@ -70,10 +107,24 @@ def test_b267_real_jobs_start_and_stop_with_a_host_of_today(tmp_path: pathlib.Pa
         except AssertionError:
             missing = sorted(set(wanted) - set(running()))
             pytest.fail(f"{[(name, jobs[name]) for name in missing]}")
-        assert "Internal error" not in host.journal() and "internal error" not in host.journal()
+        assert "nternal error" not in host.journal()
+        _check_order(host, jobs, units)
         host.shell("systemctl stop rsyslog")
         host.wait_status("sysv-d", "sysv-d stop/waiting")
-        host.go_down("reboot")
+        host.shell("ip link add t0 type veth peer name t1; ip link set t1 up")
+        host.eventually(lambda: "of-link (t0) start/running" in host.initctl("list"))
+        host.shell("ip link set t0 up; ip addr add 10.1.2.3/24 dev t0")
+        host.wait_status("of-address", "of-address start/running")
+        host.shell("ip link del t0")
+        host.eventually(lambda: "of-link (t" not in host.initctl("list"))
+        host.wait_status("of-address", "of-address stop/waiting")
+        host.shell("mount -t tmpfs data /srv")
+        host.wait_status("of-mount", "of-mount start/running")
+        left = running()
+        host.shell(f"journalctl -f -n 0 -o cat > {host.logs}/journal 2>&1 & while ! [ -e {host.logs}/journal ]; do sleep 0.05; done")
+        host.go_down(how)
+        assert f"RUNLEVEL={level}\nPREVLEVEL=2\n{extra}" in host.log("on-the-way-down")
+        _check_end(host, left)
     finally:
         host.destroy()
 

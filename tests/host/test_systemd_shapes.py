@@ -99,6 +99,29 @@ def test_b214_b218_ways_down(boot: Boot, how: str, level: str, extra: str) -> No
     assert f"RUNLEVEL={level}\nPREVLEVEL=2\n{extra}UPSTART_EVENTS=runlevel\n" in host.log("task")
 
 
+@pytest.mark.parametrize("when", ["before", "during"])
+def test_b204_b218_a_daemon_that_is_killed_when_the_host_goes_down(boot: Boot, tmp_path: pathlib.Path, when: str) -> None:
+    """systemd starts none any more: the one that is started for the rest of the way repeats nothing, and each job goes down as it says."""
+    # Into files: what a job prints goes by way of the daemon that has died.
+    notes = tmp_path / "h0" / "log" / "notes"
+    slow = f"exec sh -c 'trap \"sleep 2; echo down >> {notes}; exit 0\" TERM; echo up; while :; do sleep 0.1; done'"
+    host = boot({"slow": f"start on runlevel 2\nstop on runlevel [016]\nkill timeout 20\n{slow}",
+                 "post": f"start on runlevel 2\nexec sleep 1000\npost-stop exec sh -c 'echo post >> {notes}'",
+                 "task": f"start on runlevel [016]\ntask\nexec sh -c 'echo task $RUNLEVEL >> {notes}'",
+                 "last": f"start on stopped rc RUNLEVEL=6\ntask\nexec sh -c 'echo last >> {notes}'"})
+    host.wait_log("slow", "up\n")
+    host.wait_status("post", "post start/running")
+    host.shell(f"journalctl -f -n 0 -o cat > {host.logs}/journal 2>&1 & while ! [ -e {host.logs}/journal ]; do sleep 0.05; done")
+    kill = f"kill -9 {host.main_pid('upstart-compat')}"
+    if when == "during":
+        host.run("sh", "-c", f"(while ! grep -q task {notes}; do sleep 0.02; done; {kill}) > /dev/null 2>&1 &")
+    else:
+        # In one go, so that systemd has no time to start another before.
+        host.run("sh", "-c", f"{kill}; systemctl --no-block --job-mode=replace-irreversibly start reboot.target")
+    host.go_down("reboot")
+    assert sorted(notes.read_text().split("\n")) == ["", "down", "last", "post", "task 6"], (host.logs / "journal").read_text()[-5000:]
+
+
 def test_b219_jobs_are_down_before_the_units_that_they_stop_with(boot: Boot) -> None:
     """Checklist 58: a job of dbus, the network's after it, and remote mounts that are still there."""
     host = boot({"of-dbus": "start on started dbus\nstop on stopping dbus\n" + SLOW,

@@ -8,7 +8,7 @@ from typing import Dict, List, Set
 
 import pytest
 
-from compat import command_line, links
+from compat import command_line, init_checkconf, links
 from compat.client.options import COMMAND_OPTIONS, COMMANDS, GLOBAL_OPTIONS, VALUES
 from compat.parser.stanzas import CONSOLES, EXPECTS, RESOURCES, STANZAS
 from tests.packaging.box import ROOT, needs
@@ -73,6 +73,11 @@ def test_upstart_compat_8_names_every_option() -> None:
     assert expected <= options_in(text)
     for name in links.NAMES:
         assert name in text
+
+
+def test_init_checkconf_8_names_every_option() -> None:
+    names = {f"--{name}" for name in init_checkconf._LONG} | {f"-{letter}" for letter in init_checkconf._SHORT}
+    assert names == options_in(text_of("init-checkconf.8"))
 
 
 def test_every_page_is_named_after_its_title() -> None:

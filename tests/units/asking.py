@@ -18,12 +18,17 @@ class Paper:
 
     def __init__(self) -> None:
         self.told: List[str] = []
+        self.is_taken = False
         self.open = True
         self.connection = self
         self.gone: Any = lambda: None
 
     def fileno(self) -> int:
         return 1 if self.open else -1
+
+    def taken(self) -> None:
+        # To be asked again is of interest only as long as there is no answer.
+        self.is_taken = True
 
     def ready(self) -> None:
         self.told.append("r")

@@ -122,6 +122,11 @@ def test_b204_a_question_is_put_again_to_the_next_daemon(path: pathlib.Path) -> 
     second = Served(path)
     second.wait()
     assert second.questions[0][1:] == ("start", "web.service")
+    second.questions[0][0].taken()
+    dies(second)
+    second = Served(path)
+    second.wait()
+    assert second.questions[0][1:] == ("await", "web.service"), "it is under way"
     second.questions[0][0].ready()
     dies(second)
     third = Served(path)

@@ -81,6 +81,26 @@ def test_a_task_is_over_when_it_is_started(machine: Machine) -> None:
     assert unit.told == ["f: Job failed to start (a process ended with status 1)"]
 
 
+def test_b204_a_start_that_another_daemon_has_begun_is_not_begun_again(machine: Machine) -> None:
+    machine.define("task", "task\nexec t")
+    first = machine.ask("start", "task")
+    assert first.is_taken and first.told == []
+    # It has ended while no daemon was there.
+    machine.process("task").exit()
+    machine.settle()
+    late = machine.ask("await", "task")
+    assert late.told == ["d"] and machine.status("task") == "task stop/waiting"
+    # Or it goes on.
+    machine.define("web", "pre-start exec p\nexec w")
+    machine.ask("start", "web")
+    again = machine.ask("await", "web")
+    assert again.told == [] and again.is_taken
+    machine.process("web", "pre-start").exit()
+    machine.settle()
+    assert again.told == ["r"] and machine.status("web").startswith("web start/running")
+    assert machine.ask("await", "nothing").told == ["d"]
+
+
 def test_a_job_that_fails_later_fails_its_unit(machine: Machine) -> None:
     machine.define("web", SERVICE)
     unit = machine.ask("start", "web")

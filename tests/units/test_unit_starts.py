@@ -7,6 +7,7 @@ import pathlib
 import pytest
 
 from compat.backends.systemd_connection import SystemdError
+from compat.units.expected_start import ExpectedStart
 from compat.units.shown_jobs import ShownJobs
 from compat.units.unit_folder import UnitFolder
 from compat.units.unit_starts import UnitStarts
@@ -24,7 +25,7 @@ class Shown(Machine):
         self.shown = ShownJobs(self.engine, self.manager, UnitFolder(str(folder)), self._log, "/l", "/s",  # type: ignore[arg-type]
                                self.requests.let_go)
         self.starts = UnitStarts(self.engine, self.manager, self.shown, self.requests, self, self._log,  # type: ignore[arg-type]
-                                 lambda: self.now)
+                                 lambda: self.now, ExpectedStart(str(folder / "expected")))
         self.listeners.append(self.starts.announced)
         self.turns = 0
 
@@ -52,6 +53,42 @@ def test_the_unit_is_started_a_moment_after_the_job(machine: Shown) -> None:
     assert machine.manager.mains["web.service"].told == ["r", "d"]
     machine.advance(60)
     assert machine.manager.started == ["web.service"]
+
+
+def test_b204_a_start_that_a_daemon_before_has_begun_is_no_request(tmp_path: pathlib.Path) -> None:
+    dead = Shown(tmp_path)
+    dead.job("task", "task\nexec t")
+    dead.start("task", wait=False)
+    dead.manager.start = lambda unit: None  # type: ignore[method-assign]
+    dead.advance(0.1)
+    # It dies before the unit's process has asked, and the task ends.
+    machine = Shown(tmp_path)
+    machine.job("task", "task\nexec t")
+    machine.starts.take_over()
+    asker = machine.ask("start", "task.service")
+    assert machine.status("task") == "task stop/waiting" and asker.told == ["d"]
+    # The next one is somebody's.
+    machine.ask("start", "task.service")
+    assert machine.status("task").startswith("task start/running")
+    assert not (tmp_path / "expected").exists()
+
+
+def test_b204_a_process_that_does_not_ask_is_not_expected_for_ever(tmp_path: pathlib.Path) -> None:
+    ExpectedStart(str(tmp_path / "expected")).note("task")
+    machine = Shown(tmp_path)
+    machine.job("task", "task\nexec t")
+    machine.starts.take_over()
+    machine.advance(6)
+    assert not (tmp_path / "expected").exists()
+    machine.ask("start", "task.service")
+    assert machine.status("task").startswith("task start/running")
+
+
+def test_a_note_that_cannot_be_kept_is_none(tmp_path: pathlib.Path) -> None:
+    note = ExpectedStart(str(tmp_path / "nowhere" / "expected"))
+    note.note("web")
+    note.clear()
+    assert note.left() is None
 
 
 def test_one_after_the_other_and_not_while_jobs_begin(machine: Shown) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 import importlib
 import sys
 import time
-from typing import Any, Tuple
+from typing import Any, Callable, Tuple
 
 from ...loop import MainLoop
 from .systemd_question import dbus_failure
@@ -23,11 +23,16 @@ _bindings: Any = importlib.import_module("_dbus_bindings")
 
 
 class PatientCall:
-    """Calls a method of org.upstartcompat.Host1 and ends the loop with the answer; ``status`` is 0 then, 1 in trouble."""
+    """Calls a method of org.upstartcompat.Host1 and ends the loop with the answer; ``status`` is 0 then, 1 in trouble.
 
-    def __init__(self, loop: MainLoop, address: str, member: str, signature: str, arguments: Tuple[Any, ...]) -> None:
+    ``missing`` is called where there is no daemon, and says for how many seconds more one may come.
+    """
+
+    def __init__(self, loop: MainLoop, address: str, member: str, signature: str, arguments: Tuple[Any, ...],
+                 missing: Callable[[], float] = lambda: 0.0) -> None:
         self.status = 1
         self._loop = loop
+        self._missing = missing
         self._address = address
         self._call = member, signature, arguments
         self._glib: Any = importlib.import_module("_dbus_glib_bindings").DBusGMainLoop()
@@ -39,6 +44,7 @@ class PatientCall:
         try:
             self._connection = _bindings.Connection(self._address, self._glib)
         except dbus_failure() as error:
+            self._gives_up = max(self._gives_up, time.monotonic() + self._missing())
             if time.monotonic() < self._gives_up:
                 self._loop.later(_AGAIN, self.send)
                 return

@@ -7,8 +7,7 @@ from __future__ import annotations
 import importlib
 from typing import Any, Callable, List, NamedTuple, Optional, Tuple
 
-from .unit_order import DAEMON
-from .ways_down import WayDown, way_down
+from .ways_down import DAEMON, WayDown, way_down
 
 PRIVATE_ADDRESS = "unix:path=/run/systemd/private"
 SYSTEMD = "org.freedesktop.systemd1"

@@ -10,8 +10,8 @@ from typing import Dict, FrozenSet, Iterable, Iterator, List, Set, Tuple
 
 from .mount_table import NETWORK, classify
 from .unit_files import DIRECTORIES
+from .ways_down import DAEMON
 
-DAEMON = "upstart-compat.service"
 #: The daemon is never before these (B207).
 _ALWAYS = ("basic.target", "sysinit.target")
 _BEFORE, _AFTER = "Before", "After"

@@ -11,6 +11,8 @@ class WayDown(NamedTuple):
     extra: Tuple[str, ...] = ()
 
 
+#: The daemon's own unit (B207).
+DAEMON = "upstart-compat.service"
 #: Targets in the order in which they are looked for.
 TARGETS = {
     "reboot.target": WayDown("6"),
