@@ -4,9 +4,7 @@ from __future__ import annotations
 import pytest
 
 from bench.reexec import SYSTEMD, endure
-from tests.systemd.upstart import units
 
 
 def test_many_re_execs_under_load_lose_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     assert endure(24, SYSTEMD) == 0, capsys.readouterr().out
-    print(units())
