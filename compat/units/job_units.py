@@ -48,6 +48,7 @@ class JobUnits:
         self._socket.open()
         self._requests.restored()
         if goes_on:
+            self._starts.go_on()
             self._compare_later(_SETTLED)
         else:
             self._compare()
