@@ -255,7 +255,7 @@ def test_d206_what_the_backend_knows_comes_back() -> None:
     spawn = next(iter(machine.engine.core.spawns))
     process = ProcessState(
         101, "12345", 30, LogState("/log/\udcff", 31, 32, b"\0rest", 12, True, True, 30), SetUp(33, b"abc", 34, b"\xffscript", "why"),
-        Trace("new-child", 1, True, (78, 79), True, 77, True), Waiting(3, ("A=b",), (5, 6), "daemon"), True, 2,
+        Trace("new-child", 1, True, (78, 79), 77, True), Waiting(3, ("A=b",), (5, 6), "daemon"), True, 2,
         UnitState("service", "main process", "upstart-a-main.service", "0123", 35, 102, True, True), Adopted(("A=b",), "daemon", "12344"))
     assert set(descriptors(process)) == {5, 6, *range(30, 36)}
     _, restored = read(written(machine, processes={spawn: process}))
