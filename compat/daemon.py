@@ -163,7 +163,9 @@ class Daemon:
         if self._watcher.fileno() >= 0:
             self._loop.add_reader(self._watcher.fileno(), self._watcher.dispatch)
         # What was loaded lives long; the collector need not walk it again and again.
-        gc.collect()
+        if not self._succession.knows:
+            # Else clients wait.
+            gc.collect()
         gc.freeze()
         gc.enable()
         if not self._session_bus:

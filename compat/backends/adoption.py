@@ -31,6 +31,7 @@ from ..engine.inputs import (
     ProcessStopped,
 )
 from ..parser.definition import MAIN
+from ..state.processes import Adopted
 from .child_setup import ChildSetup, Process
 from .exit_trace import ExitTrace
 from .heir import heir_of
@@ -142,8 +143,22 @@ class Adoption:
 
     @property
     def busy(self) -> bool:
-        """Whether some process is yet to be found, or to be seen forking."""
-        return bool(self._pending or self._to_fork)
+        """Whether some process is yet to be found."""
+        return bool(self._pending)
+
+    def state(self, spawn: int) -> Optional[Adopted]:
+        """What ``go_on`` needs after a re-exec; None for a process of which no fork is expected."""
+        request = self._to_fork.get(spawn)
+        return None if request is None else Adopted(request.environment, request.expect, str((request.handle or {}).get("started")))
+
+    def go_on(self, process: Process, request: AdoptProcess) -> None:
+        """Look after a process that the daemon before this one, in its place, had adopted before its forks were counted."""
+        self._to_fork[process.spawn] = request
+        identity = process.identity
+        if identity is not None and not identity.holds():
+            self._later(_HEIR_DELAY, partial(self._inherit, process, identity))
+        else:
+            self.follow(process)
 
     def follow(self, process: Process) -> None:
         """See when a process ends that is not our child."""

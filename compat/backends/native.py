@@ -319,7 +319,8 @@ class NativeBackend:
 
     def states(self) -> Dict[int, ProcessState]:
         """What ``restore`` goes on from (protocol.LastingBackend.states)."""
-        found = {spawn: self.setup.state(process)._replace(trace=self.tracees.state(spawn)) for spawn, process in self._processes.items()}
+        found = {spawn: self.setup.state(process)._replace(trace=self.tracees.state(spawn), adopted=self._adoption.state(spawn))
+                 for spawn, process in self._processes.items()}
         for spawn, (request, attempts) in self._waiting.items():
             found[spawn] = ProcessState(0, waiting=Waiting(attempts, request.environment, request.fds, request.expect))
         return found
@@ -351,6 +352,13 @@ class NativeBackend:
                 continue
             process = self.setup.restored(request, state, self._failed)
             self._processes[request.spawn] = process
+            if state.adopted is not None:
+                self._by_pid.setdefault(state.pid, process)
+                environment, expect, started = state.adopted
+                self._adoption.go_on(process, AdoptProcess(
+                    request.spawn, request.job, request.instance, request.process, request.definition, environment, (), expect, state.pid,
+                    {"started": started}))
+                continue
             if self._settle is None and state.unit is not None and state.unit.settling:
                 self.setup.give_leave(process)
             if state.pid in self._by_pid or not _is_there(process):

@@ -341,7 +341,8 @@ class SystemdBackend:
         for request, state in found:
             unit = state.unit
             self._placements[request.spawn] = Placement(unit.kind, unit.reason) if unit is not None else Placement(NATIVE, "not known")
-            if unit is None or unit.kind != SERVICE or not (unit.name or state.waiting is not None):
+            known = state.pid or state.waiting is not None
+            if unit is None or unit.kind != SERVICE or not known or not (unit.name or state.waiting is not None):
                 ours.append((request, state))
             elif unit.name:
                 self._services.restore(request, state, unit)

@@ -74,17 +74,20 @@ class Bus:
         self._waiting: List[Done] = []
         self._delay = _FIRST_DELAY
         self._retry: Optional[Timer] = None
+        self._connected_again: Optional[Callable[[], None]] = None
 
     # -- what may be asked of it -----------------------------------------------------------------------
 
-    def connect(self, name: str, address: Callable[[], str]) -> None:
-        """Use the bus called ``name`` (SYSTEM or SESSION) and make the first attempt, silently (C11).
+    def connect(self, name: str, address: Callable[[], str], again: Optional[Callable[[], None]] = None) -> None:
+        """Use the bus called ``name`` (SYSTEM, SESSION or NOTIFIED) and make the first attempt, silently (C11).
 
-        The address is asked for again at each attempt.
+        The address is asked for again at each attempt. ``again``: the daemon before this one, in its place, was connected, so it is
+        tried until it works, and then this is called.
         """
         self._name = name
         self._address = address
-        self._attempt(lambda failure: None)
+        self._connected_again = again
+        self._attempt(lambda failure: None if failure is None or again is None else self._retry_later())
 
     def connect_notified(self, address: str, done: Done) -> None:
         """Use the bus at ``address`` unless one is connected already, and say how that went (C50)."""
@@ -117,6 +120,11 @@ class Bus:
     def notified_address(self) -> Optional[str]:
         """The address that NotifyDBusAddress told, None if there is none (D217)."""
         return self._address() if self._name == NOTIFIED else None
+
+    @property
+    def wanted(self) -> bool:
+        """Whether there is a connection, or there was one and it is tried again."""
+        return self.connection is not None or self._retry is not None or self._connected_again is not None
 
     def give_up_opening(self) -> None:
         """Say to everybody who waits for a connection that there is none: before a re-exec, which they would not survive."""
@@ -201,6 +209,9 @@ class Bus:
             self.connection = connection
             self._delay = _FIRST_DELAY
             self._log(DEBUG, f"control_bus_open: Connected to {self._name}")
+            again, self._connected_again = self._connected_again, None
+            if again is not None:
+                again()
         elif connection is not None:
             self._withdraw(connection)
             connection.close()

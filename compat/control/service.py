@@ -13,7 +13,7 @@ from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple, Type, U
 from ..engine import actions
 from ..engine.view import EngineView, Refused
 from ..loop import MainLoop
-from ..state.reading import Record
+from ..state.reading import Record, Unreadable, flag
 from .announcements import SIGNALS
 from .bus import NOTIFIED, SESSION, SYSTEM, Bus, session_bus_address, system_bus_address
 from .calls import Call, Caller, PendingCalls
@@ -67,6 +67,7 @@ class Control:
         self._callers: Dict[Any, Optional[Callers]] = {}
         self._server = PrivateServer(glib, loop, log, self._export_private)
         self._bus = Bus(glib, loop, log, self._export_bus, self._withdraw)
+        self._was_on_bus = False
         introspectable = Interface(INTROSPECTABLE_INTERFACE, (Method("Introspect", "", "data:s", self._introspect),))
 
         def kind(own: Interface, *further: Interface) -> ObjectKind:
@@ -96,9 +97,11 @@ class Control:
         Everything that is said here later may be lost. The clients that made the calls ``leave_out`` are not kept (D176).
         None: somebody is just connecting, so ask again soon, unless it has to be ``at_once``.
         """
+        on_bus = self._bus.wanted
         self._bus.give_up_opening()
-        return self._kept.hand_over(lambda: self._to_be_kept(leave_out),
-                                    lambda: self._server.authenticating, self._server.listening_descriptor, at_once)
+        handed = self._kept.hand_over(lambda: self._to_be_kept(leave_out),
+                                      lambda: self._server.authenticating, self._server.listening_descriptor, at_once)
+        return None if handed is None else {**handed, "on_bus": int(on_bus)}
 
     def _to_be_kept(self, leave_out: Sequence[Call]) -> List[Any]:
         """Clients whose calls the engine answers, if anybody does; what they have sent was read."""
@@ -113,14 +116,22 @@ class Control:
 
     def take_over(self, section: Record, last_call: int, usable: Callable[[int], bool]) -> List[int]:
         """After a re-exec, before anything is fed: the clients' descriptors (KeptClients.take_over)."""
+        try:
+            self._was_on_bus = section.get("on_bus", flag, False)
+        except Unreadable:
+            pass
         return self._kept.take_over(section, last_call, usable)
 
     def join_clients(self, address: str) -> None:
         """After ``listen``: serve again who was connected before the re-exec, and tell them (D183)."""
         self._kept.join(address)
-        message = SignalMessage(MANAGER, INTERFACE, "Restarted")
-        self._server.send_signal(message)
-        self._bus.send_signal(message)
+        self._server.send_signal(SignalMessage(MANAGER, INTERFACE, "Restarted"))
+
+    def _on_bus_again(self) -> None:
+        self._bus.send_signal(SignalMessage(MANAGER, INTERFACE, "Restarted"))
+
+    def _use_bus(self, name: str, address: Callable[[], str]) -> None:
+        self._bus.connect(name, address, self._on_bus_again if self._was_on_bus else None)
 
     @property
     def bus_address(self) -> Optional[str]:
@@ -129,15 +140,15 @@ class Control:
 
     def connect_notified_bus(self, address: str) -> None:
         """Connect to the bus that was notified before a re-exec (D217)."""
-        self._bus.connect(NOTIFIED, lambda: address)
+        self._use_bus(NOTIFIED, lambda: address)
 
     def connect_system_bus(self) -> None:
         """Connect to the system bus; done in system mode only (C10, D147 BEYOND)."""
-        self._bus.connect(SYSTEM, system_bus_address)
+        self._use_bus(SYSTEM, system_bus_address)
 
     def connect_session_bus(self) -> None:
         """Connect to the session bus instead: --session or UPSTART_USE_SESSION_BUS (C10)."""
-        self._bus.connect(SESSION, session_bus_address)
+        self._use_bus(SESSION, session_bus_address)
 
     def reconnect_bus(self) -> None:
         """SIGUSR1 (C12). Without effect where no bus was ever asked for (--no-dbus, --user)."""

@@ -72,6 +72,14 @@ class Waiting(NamedTuple):
     expect: str
 
 
+class Adopted(NamedTuple):
+    """A main process that outlived a daemon and is still expected to fork: its environment, and when the one that is to was started."""
+
+    environment: Tuple[str, ...]
+    expect: str
+    started: str
+
+
 class UnitState(NamedTuple):
     """Where a process is and why (placement.Placement), and the unit that it is in, "" for none.
 
@@ -107,6 +115,7 @@ class ProcessState(NamedTuple):
     identified: bool = False
     forks: int = 0
     unit: Optional[UnitState] = None
+    adopted: Optional[Adopted] = None
 
 
 def descriptors(state: ProcessState) -> List[int]:
@@ -171,6 +180,8 @@ def encode_slot(state: ProcessState) -> Dict[str, Any]:
     if state.waiting is not None:
         record["waiting"] = {"attempts": state.waiting.attempts, "environment": list(state.waiting.environment),
                              "fds": list(state.waiting.fds), "expect": state.waiting.expect}
+    if state.adopted is not None:
+        record["adopted"] = state.adopted._asdict()
     unit = state.unit
     if unit is not None:
         record["unit"] = {**unit._asdict(), "stop_requested": int(unit.stop_requested), "settling": int(unit.settling)}
@@ -208,7 +219,8 @@ def decode(instance: Record, pids: List[int], lost: List[str]) -> List[Optional[
         if own is not None:
             state = state._replace(started=own.get("started", text, ""), identity_fd=own.get("identity_fd", integer, -1),
                                    waiting=own.get("waiting", _waiting, None), identified=own.get("identified", flag, False),
-                                   forks=own.get("forks", natural, 0), unit=own.get("unit", _unit, None))
+                                   forks=own.get("forks", natural, 0), unit=own.get("unit", _unit, None),
+                                   adopted=own.get("adopted", _adopted, None))
         out.append(state)
     return out
 
@@ -268,6 +280,11 @@ def _waiting(value: Any) -> Waiting:
     record = Record(value)
     return Waiting(record.get("attempts", natural), record.get("environment", strings), record.get("fds", tuple_of(natural)),
                    record.get("expect", text))
+
+
+def _adopted(value: Any) -> Adopted:
+    record = Record(value)
+    return Adopted(record.get("environment", strings), record.get("expect", text), record.get("started", text))
 
 
 def _unit(value: Any) -> UnitState:

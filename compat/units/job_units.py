@@ -50,6 +50,7 @@ class JobUnits:
         self._requests.restored()
         self._starts.take_over()
         if goes_on:
+            self._starts.go_on()
             self._compare_later(_SETTLED)
         else:
             self._compare()

@@ -123,6 +123,11 @@ class UnitRequests:
         """It was not started."""
         self._expected.discard(job)
 
+    @property
+    def expected(self) -> List[str]:
+        """Jobs whose unit is going to be started, and did not ask yet."""
+        return sorted(self._expected)
+
     def let_go(self, job: str) -> None:
         """End the unit, whatever the job does."""
         for asker in self._main.pop(job, ()):

@@ -8,6 +8,7 @@ and is waited for. None is started while the host goes down.
 from __future__ import annotations
 
 import errno
+from functools import partial
 from typing import Any, Callable, Dict, Optional
 
 from ..backends.systemd_connection import SystemdError
@@ -78,6 +79,11 @@ class UnitStarts:
         for job in self._shown.jobs():
             if self._is_needed(job):
                 self.consider(job)
+
+    def go_on(self) -> None:
+        """After a re-exec: units that were being started before it ask soon, or never."""
+        for job in self._requests.expected:
+            self._loop.later(_OVERDUE, partial(self._requests.expect_no_more, job))
 
     def _later(self, seconds: float) -> None:
         if not self._timer_due and self._current is None:

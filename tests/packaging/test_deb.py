@@ -72,9 +72,11 @@ def test_b207_the_life_of_the_package(package: pathlib.Path, tmp_path: pathlib.P
         box.eventually("cat /var/log/upstart/talk.log", "tick")
         box.run("initctl stop talk")
 
-        # An upgrade touches no job, whatever it does to the files.
+        # An upgrade touches no job, whatever it does to the files. The daemon is the new one afterwards, as the same process (D226).
         daemon = box.run("systemctl show -P MainPID upstart-compat")
-        assert "keeps its jobs" in box.run(f"dpkg -i {package}")
+        assert "--restart" not in box.run(f"tr '\\0' ' ' < /proc/{daemon.strip()}/cmdline")
+        assert "keeps its jobs" not in box.run(f"dpkg -i {package}")
+        assert "--restart" in box.run(f"tr '\\0' ' ' < /proc/{daemon.strip()}/cmdline")
         assert pid_of(box.run("initctl status web")) == pid
         assert box.run("systemctl show -P MainPID upstart-compat") == daemon
         assert "/usr/lib/upstart-compat/compat/daemon.py" in box.files()

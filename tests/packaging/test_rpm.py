@@ -71,6 +71,7 @@ def test_b207_the_life_of_the_package(package: pathlib.Path, tmp_path: pathlib.P
         status = box.run("initctl status web")
 
         assert box.run(f"{rpm} --upgrade --replacepkgs {package}") == ""
+        assert "--restart" in box.run("tr '\\0' ' ' < /proc/$(systemctl show -P MainPID upstart-compat)/cmdline")
         assert box.run("status web") == status
         assert box.run("ls /etc/systemd/system/multi-user.target.wants/upstart-compat.service")
 

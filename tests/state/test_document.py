@@ -10,7 +10,7 @@ from compat.engine import actions, inputs
 from compat.engine.core import Core
 from compat.engine.engine import Engine
 from compat.state.document import FORMAT, LARGEST, Header, Moment, Restored, Source, StateError, deserialise, serialise
-from compat.state.processes import LogState, ProcessState, SetUp, Trace, Waiting
+from compat.state.processes import Adopted, LogState, ProcessState, SetUp, Trace, UnitState, Waiting, descriptors
 from compat.testing import SimulatedMachine
 
 NOW = 1000.0
@@ -255,9 +255,36 @@ def test_d206_what_the_backend_knows_comes_back() -> None:
     spawn = next(iter(machine.engine.core.spawns))
     process = ProcessState(
         101, "12345", 30, LogState("/log/\udcff", 31, 32, b"\0rest", 12, True, True, 30), SetUp(33, b"abc", 34, b"\xffscript", "why"),
-        Trace("new-child", 1, True, (78, 79)), Waiting(3, ("A=b",), (5, 6), "daemon"))
+        Trace("new-child", 1, True, (78, 79), 77, True), Waiting(3, ("A=b",), (5, 6), "daemon"), True, 2,
+        UnitState("service", "main process", "upstart-a-main.service", "0123", 35, 102, True, True), Adopted(("A=b",), "daemon", "12344"))
+    assert set(descriptors(process)) == {5, 6, *range(30, 36)}
     _, restored = read(written(machine, processes={spawn: process}))
     assert restored.processes == {spawn: process}
+
+
+@pytest.mark.parametrize("unit", [{"kind": 1}, {"kind": "service", "name": "\u00e4"}, {"kind": "service", "channel": "x"}])
+def test_d229_what_is_wrong_with_a_unit_loses_only_the_job(unit: Any) -> None:
+    slots: List[Any] = [{"spawn": 5, "unit": unit}, *[None] * 5]
+    _, restored = read(upstart(slots=slots))
+    assert len(restored.lost) == 1 and "unit" in restored.lost[0]
+
+
+def test_b203_the_facts_of_the_host_come_back() -> None:
+    machine = SimulatedMachine()
+    assert read(written(machine))[1].facts is None
+    _, restored = read(written(machine, facts={"phases": {"a": "up"}}))
+    assert restored.facts == {"phases": {"a": "up"}} and restored.lost == ()
+    _, restored = read({**ROOT, "facts": 1})
+    assert restored.facts is None and restored.lost == ("facts: not an object",)
+
+
+def test_b203_the_daemon_itself_may_wait_for_an_event() -> None:
+    machine = SimulatedMachine()
+    machine.define("a", "start on e\ntask\nexec x")
+    machine.feed(inputs.EmitEvent(-7, "e", (), True))
+    engine, restored = read(written(machine))
+    assert [event.waiters for event in engine.core.queue.events.values() if event.name == "e"] == [[("call", -7)]]
+    assert restored.last_call == 0
 
 
 def test_d206_a_bad_log_loses_only_the_log() -> None:

@@ -1,11 +1,13 @@
 """What the tests of this folder have for systemd and for the sockets: a machine with a clock, and askers of paper."""
 from __future__ import annotations
 
+import json
 from typing import Any, Dict, List, Optional, Set
 
 from compat.backends.systemd_connection import SystemdError
 from compat.control.calls import PendingCalls
 from compat.engine import actions
+from compat.state.reading import Record
 from compat.testing import SimulatedMachine
 from compat.units.requests import UnitRequests
 from compat.units.systemd_manager import LoadedUnit
@@ -20,11 +22,12 @@ class Paper:
         self.told: List[str] = []
         self.is_taken = False
         self.open = True
+        self.verb = ""
         self.connection = self
         self.gone: Any = lambda: None
 
     def fileno(self) -> int:
-        return 1 if self.open else -1
+        return id(self) % 2 ** 31 if self.open else -1
 
     def taken(self) -> None:
         # To be asked again is of interest only as long as there is no answer.
@@ -75,9 +78,25 @@ class Machine(SimulatedMachine):
         for each in self.listeners:
             each(action)
 
+    def re_execute(self, *askers: Paper) -> None:
+        """The daemon is replaced by another one, which is given these connections."""
+        state = json.loads(json.dumps(self.requests.state(askers)))  # type: ignore[arg-type]
+        papers = {asker.fileno(): asker for asker in askers if asker.open}
+        last, self.pending = self.pending.last, PendingCalls()
+        self.pending.go_on_after(last)
+        self.listeners.remove(self.requests.announced)
+        for asker in askers:
+            asker.gone = None
+        self.requests = UnitRequests(self.engine, self._feed, self.pending, lambda unit: unit.partition(".")[0] or None)
+        self.listeners.insert(0, self.requests.announced)
+        self.requests.restore(Record(state), papers.get)  # type: ignore[arg-type]
+        self.requests.restored()
+        self.settle()
+
     def ask(self, verb: str, job: str) -> Paper:
         """What a unit asks, and all that follows."""
         asker = Paper()
+        asker.verb = verb
         self.requests.asked(asker, verb, job + ".service")  # type: ignore[arg-type]
         self.settle()
         return asker

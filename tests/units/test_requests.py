@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from compat.state.reading import Record
 from tests.units.asking import Machine
 
 SERVICE = "exec sleep 100"
@@ -263,3 +264,73 @@ def test_in_the_end_a_unit_is_what_its_job_is(steps: list[str]) -> None:
             assert not asker.open, (step, asker.told)
     assert machine.requests.has_main("web") <= runs
     assert len(machine.pending) <= sum(asker.open for _, asker in askers)
+
+
+# -- over a re-exec (D239) ---------------------------------------------------------------------------------------------------
+
+
+def test_d239_a_start_that_waits_is_answered_by_the_next_run(machine: Machine) -> None:
+    for name in ("good", "bad"):
+        machine.define(name, "pre-start exec p\n" + SERVICE)
+    good, bad = machine.ask("start", "good"), machine.ask("start", "bad")
+    machine.re_execute(good, bad)
+    machine.re_execute(good, bad)
+    assert good.told == bad.told == []
+    machine.process("good", "pre-start").exit()
+    machine.process("bad", "pre-start").exit(5)
+    machine.settle()
+    assert good.told == ["r"] and bad.told == ["f: Job failed to start (a process ended with status 5)"]
+    machine.re_execute(good)
+    assert machine.requests.has_main("good") and not machine.requests.has_main("bad")
+    good.hang_up()
+    assert not machine.requests.has_main("good")
+
+
+def test_d239_a_unit_ends_with_its_job_as_before(machine: Machine) -> None:
+    machine.define("web", SERVICE)
+    machine.define("task", "task\n" + SERVICE)
+    web, task = machine.ask("start", "web"), machine.ask("start", "task")
+    machine.re_execute(web, task)
+    machine.process("web").exit(7)
+    machine.process("task").exit(3)
+    machine.settle()
+    assert web.told == ["r", "f: web: a process ended with status 7"]
+    assert task.told == ["f: Job failed to start (a process ended with status 3)"]
+    assert machine.status("task") == "task stop/waiting"
+
+
+def test_d239_a_stop_of_several_instances_goes_on_where_it_was(machine: Machine) -> None:
+    machine.define("web", "instance $N\n" + SERVICE)
+    for number in range(3):
+        machine.start("web", f"N={number}")
+        machine.process("web", instance=str(number)).ignores = (15,)
+    stop = machine.ask("stop", "web")
+    machine.process("web", instance="1").killed_by(9)
+    machine.settle()
+    machine.re_execute(stop)
+    assert stop.told == []
+    machine.process("web", instance="0").killed_by(9)
+    machine.settle()
+    assert stop.told == []
+    machine.process("web", instance="2").killed_by(9)
+    machine.settle()
+    assert stop.told == ["d"]
+
+
+def test_d239_a_unit_that_the_daemon_starts_asks_the_next_run(machine: Machine) -> None:
+    machine.define("web", SERVICE)
+    machine.start("web")
+    machine.requests.expect("web")
+    machine.re_execute()
+    machine.stop("web")
+    unit = machine.ask("start", "web")
+    assert unit.told == ["d"] and machine.status("web") == "web stop/waiting", "it is no request to start the job"
+
+
+@pytest.mark.parametrize("entry", [3, {}, {"fd": -1, "job": None, "waits": [], "stops": 0, "failures": []},
+                                   {"fd": 5, "job": "web", "waits": [[1]], "stops": 0, "failures": []}])
+def test_d229_who_cannot_be_understood_asks_again(machine: Machine, entry: object) -> None:
+    machine.define("web", SERVICE)
+    adopted = []
+    machine.requests.restore(Record({"askers": [entry], "expected": 1, "failures": {"web": 2}}), adopted.append)
+    assert not adopted and not machine.requests.expected and not machine.requests.has_main("web")
