@@ -241,7 +241,7 @@ def connect(invocation: Invocation) -> Connection:
 
 def connect_system() -> Connection:
     """A connection to the system's daemon on its private socket, whatever the environment says (§4.19). Raises Failure."""
-    return Connection(_opened("", bindings.Connection, _SYSTEM_ADDRESS))
+    return Connection(_opened("", _Peer, _SYSTEM_ADDRESS))
 
 
 def _opened(what: str, opener: Callable[[Any], Any], address: object) -> Any:

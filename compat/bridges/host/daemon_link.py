@@ -16,6 +16,7 @@ from ...parser.notation import from_postfix
 from .explanation import JobText
 from .fact import Fact
 from .loaded_jobs import LoadedJobs
+from .peer import Peer
 from .unit_phases import ASK_AGAIN
 from .wanted import Wanted
 
@@ -84,7 +85,7 @@ class DaemonLink:
     def connect(self) -> None:
         """Connect now; again later if that does not work."""
         try:
-            connection = _bindings.Connection(self._address, self._glib)
+            connection = Peer(self._address, self._glib)
         except _exceptions.DBusException as error:
             if not self._complained:
                 self._complained = True

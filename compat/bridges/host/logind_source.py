@@ -11,6 +11,7 @@ from typing import Any, Callable, Optional
 
 from ...loop import MainLoop, Timer
 from .awaited_path import AwaitedPath
+from .peer import Peer
 
 _LOGIN = "org.freedesktop.login1"
 _PATH = "/org/freedesktop/login1"
@@ -77,7 +78,7 @@ class LogindSource:
     def _connect(self) -> None:
         self._retry = self._socket = None
         try:
-            connection = _bindings.Connection(self._address, self._glib)
+            connection = Peer(self._address, self._glib)
         except _exceptions.DBusException:
             self._again()
             return

@@ -10,6 +10,7 @@ import time
 from typing import Any, Callable, Tuple
 
 from ...loop import MainLoop
+from .peer import Peer
 from .systemd_question import dbus_failure
 
 DAEMON_ADDRESS = "unix:abstract=/com/ubuntu/upstart"
@@ -42,7 +43,7 @@ class PatientCall:
     def send(self) -> None:
         """Connect and call."""
         try:
-            self._connection = _bindings.Connection(self._address, self._glib)
+            self._connection = Peer(self._address, self._glib)
         except dbus_failure() as error:
             self._gives_up = max(self._gives_up, time.monotonic() + self._missing())
             if time.monotonic() < self._gives_up:

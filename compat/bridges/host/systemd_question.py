@@ -7,6 +7,7 @@ from __future__ import annotations
 import importlib
 from typing import Any, Callable, List, NamedTuple, Optional, Tuple
 
+from .peer import Peer
 from .ways_down import DAEMON, WayDown, way_down
 
 PRIVATE_ADDRESS = "unix:path=/run/systemd/private"
@@ -40,7 +41,7 @@ def dbus_failure() -> Any:
 def ask(address: str = PRIVATE_ADDRESS) -> Optional[WayDown]:
     """Ask and wait for the answer, five seconds at most; None also where systemd cannot be asked."""
     try:
-        connection = _bindings.Connection(address)
+        connection = Peer(address)
     except dbus_failure():
         return None
     try:
@@ -57,7 +58,7 @@ def ask(address: str = PRIVATE_ADDRESS) -> Optional[WayDown]:
 def ask_later(done: Callable[[Answer], None], glib: Any, address: str = PRIVATE_ADDRESS) -> None:
     """Ask, and call back with the answer. ``glib`` attaches the connection to GLib's main loop."""
     try:
-        connection = _bindings.Connection(address, glib)
+        connection = Peer(address, glib)
     except dbus_failure():
         done(Answer())
         return
