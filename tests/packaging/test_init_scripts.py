@@ -21,13 +21,17 @@ class Script:
         self.log = directory / "log"
         self.pid = directory / "pid"
         for name, text in (("daemon", f'echo "daemon $*" >> {self.log}\nexec sleep 1000\n'),
-                           ("bridge", f'echo "bridge $*" >> {self.log}\n')):
+                           ("bridge", f'echo "bridge $*" >> {self.log}\n'),
+                           ("telinit", f'echo "telinit $*" >> {self.log}\n[ ! -e {directory}/refuses ]\n')):
             path = directory / name
             path.write_text("#!/bin/sh\n" + text)
             path.chmod(0o755)
         self.script = directory / "script"
-        self.script.write_text(_SYSV.read_text().replace("/usr/sbin/upstart-compat", str(directory / "daemon")).replace(
-            "/usr/lib/upstart-compat/bin/upstart-host-bridge", str(directory / "bridge")).replace("/run/upstart-compat.pid", str(self.pid)))
+        text = _SYSV.read_text().replace("/usr/lib/upstart-compat/bin/upstart-host-bridge", str(directory / "bridge"))
+        for path, name in (("/usr/sbin/upstart-compat", "daemon"), ("/usr/lib/upstart-compat/bin/telinit", "telinit"),
+                           ("/run/upstart-compat.pid", "pid")):
+            text = text.replace(path, str(directory / name))
+        self.script.write_text(text)
 
     def run(self, *words: str, level: str = "") -> Tuple[int, str]:
         environment = {**os.environ, "RUNLEVEL": level}
@@ -56,6 +60,22 @@ def test_b265_the_script_of_sysv_init(script: Script) -> None:
     assert script.run("stop", level="2") == (0, "")
     assert not os.path.exists(f"/proc/{pid}") and script.said().count("bridge") == 0
     assert script.run("nonsense")[0] == script.run()[0] == 2
+
+
+def test_b237_b265_a_restart_leaves_the_jobs_alone_where_that_can_be(script: Script, tmp_path: pathlib.Path) -> None:
+    script.run("start")
+    eventually(lambda: script.log.exists(), lambda: "not started")
+    pid = script.pid.read_text()
+    assert script.run("restart") == (0, "")
+    assert script.said() == "daemon --host=sysvinit\ntelinit u\n" and script.pid.read_text() == pid
+    (tmp_path / "refuses").touch()
+    assert script.run("restart") == (0, "")
+    eventually(lambda: script.said().count("daemon") == 2, script.said)
+    assert script.pid.read_text() != pid
+    script.run("stop")
+    assert script.run("restart") == (0, "")
+    eventually(lambda: script.said().count("daemon") == 3, script.said)
+    assert script.said().count("telinit") == 2, "without a daemon nobody is asked"
 
 
 @pytest.mark.parametrize("level", ["0", "1", "6"])
