@@ -19,7 +19,7 @@ from __future__ import annotations
 from typing import Callable, Dict, FrozenSet, Iterable, List, NamedTuple, Optional, Sequence, Set, Tuple
 
 from ...parser.signals import signal_name
-from .aliases import Aliases, job_of
+from .aliases import Aliases, Resolution, job_of
 from .fact import GONE, Fact, HostEvent, Known, event
 from .unit_phases import DOWN, STARTING, STOPPING, UP, Phase, read, steps
 from .wanted import Wanted
@@ -237,10 +237,19 @@ class NativeUnits:
         facts: List[Fact] = []
         for name in sorted(self._names):
             if name not in self._chosen:
-                found = self._aliases.choose(name, self._is_there, self._runs)
+                found = self._first_that_ran(name) or self._aliases.choose(name, self._is_there, self._runs)
                 if found is not None:
                     facts += self._use(name, self._unit.get(found.unit, found.unit))
         return facts
+
+    def _first_that_ran(self, name: str) -> Optional[Resolution]:
+        """The first candidate, if it was told to have run: it stood for the name, since the table does not say otherwise.
+
+        It may be down at the moment, while a later candidate is always up, as systemd-journald behind rsyslog.
+        """
+        first = next(iter(self._aliases.candidates(name)), "")
+        ran = self._told.get(self._unit.get(first, first), _NEVER).invocation
+        return Resolution(first, self._aliases.task(name)) if ran and self._is_there(first) else None
 
     def _take_over(self, unit: str) -> List[Fact]:
         """A unit comes up: it stands for the names whose unit is down."""

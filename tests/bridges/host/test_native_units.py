@@ -277,6 +277,23 @@ def test_b235_units_of_the_layer_are_never_told_of() -> None:
     assert host.table.known == {} and not host.units.takes("upstart-x.service")
 
 
+def test_b229_b202_a_new_bridge_keeps_the_unit_that_is_down_at_the_moment() -> None:
+    host = Host(*SYSLOG_JOBS, booting=True)
+    journald = UnitSeen("systemd-journald.service", active="active", invocation="9")
+    host.first(journald, UnitSeen(RSYSLOG, active="active", invocation="1", active_enter=1))
+    assert host.see("inactive", invocation="1") == ["stopping! RESULT=ok", "stopped RESULT=ok"]
+    for number in ("2", "3"):
+        host.connect()
+        assert host.first(journald, UnitSeen(RSYSLOG, invocation=str(int(number) - 1))) == []
+        assert host.see("active", invocation=number) == ["starting!", "started"]
+        assert host.see("inactive", invocation=number) == ["stopping! RESULT=ok", "stopped RESULT=ok"]
+    # What is not there any more stands for nothing.
+    host.connect()
+    host.first(journald, UnitSeen(RSYSLOG, loaded=False))
+    assert [each.split()[-1] for each in host.see("inactive", "systemd-journald.service", invocation="9")] == [
+        "HOST_UNIT=systemd-journald.service"] * 2
+
+
 def test_b234_what_systemd_has_for_each_user_is_no_job() -> None:
     host = Host("started user or started JOB=*")
     units = ("user@1000.service", "user-runtime-dir@1000.service")
