@@ -102,6 +102,8 @@ def _refused() -> Any:
 @in_a_process
 def test_b196_b221_without_a_bus_nobody_is_woken_until_there_is_one() -> None:
     directory = pathlib.Path(os.environ.get("TMPDIR", "/tmp")) / f"bus-{os.getpid()}"
+    # The nearest directory that there is is watched, and others have theirs in /tmp.
+    directory.mkdir()
     address = f"unix:path={directory}/bus/socket"
     scene = Scene()
     glib = importlib.import_module("dbus.mainloop.glib").DBusGMainLoop()
@@ -110,7 +112,7 @@ def test_b196_b221_without_a_bus_nobody_is_woken_until_there_is_one() -> None:
     before = scene.turns
     scene.run(1.5)
     assert scene.turns - before <= 2, "the timer of the test itself"
-    (directory / "bus").mkdir(parents=True)
+    (directory / "bus").mkdir()
     bus = BusDaemon(directory, "session", ALLOW_ALL, address)
     logind = FakeLogind(address, glib, "")
     scene.until(lambda: source._ready)
