@@ -20,7 +20,8 @@ def choose(wanted: str, system_mode: bool, feed: Feed, log: Log, later: Later, d
            utmp: Optional[Callable[[int], None]], store: Optional[DescriptorStore] = None, goes_on: bool = False) -> LastingBackend:
     """The backend for the daemon's whole life. Raises NoBackend.
 
-    ``goes_on``: with the units of a daemon that this one replaces, so systemd will be there again if it is not now.
+    ``goes_on``: with the units of a daemon that this one replaces. So systemd will be there again if it is not now; and where
+    it never can be reached, as without pystemd, the processes that there are still need somebody.
     """
     if wanted == "native" or (wanted == "auto" and not (system_mode and os.geteuid() == 0 and systemd_is_init())):
         return NativeBackend(feed, log, later, defaults, utmp, store=store)
@@ -33,7 +34,7 @@ def choose(wanted: str, system_mode: bool, feed: Feed, log: Log, later: Later, d
         if goes_on and backend.connect_later():
             return backend
         backend.close()
-        if wanted == "systemd":
+        if wanted == "systemd" and not goes_on:
             raise NoBackend(f"systemd cannot be reached: {error}") from None
         log(WARN, f"systemd cannot be reached, jobs run without units: {error}")
         return NativeBackend(feed, log, later, defaults, utmp, store=store)

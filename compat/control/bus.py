@@ -123,8 +123,8 @@ class Bus:
 
     @property
     def wanted(self) -> bool:
-        """Whether there is a connection, or there was one and it is tried again."""
-        return self.connection is not None or self._retry is not None or self._connected_again is not None
+        """Whether there is a connection, or one is being made, or there was one and it is tried again."""
+        return any(each is not None for each in (self.connection, self._opening, self._retry, self._connected_again))
 
     def give_up_opening(self) -> None:
         """Say to everybody who waits for a connection that there is none: before a re-exec, which they would not survive."""

@@ -9,6 +9,7 @@ import signal
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Tuple
 
 import pytest
 
@@ -206,6 +207,39 @@ def test_d231_a_launcher_that_has_not_said_its_pid(launch: Launch, place: pathli
     daemon.stop("j")
     daemon.stop("k")
     eventually(lambda: not units("upstart-[jk]-*") and descriptors(daemon.pid) <= before, units)
+
+
+@pytest.mark.parametrize("options", [SYSTEMD, ("--no-dbus",)], ids=["systemd", "auto"])
+def test_d228_without_pystemd_jobs_are_supervised_by_pid(
+        launch: Launch, place: pathlib.Path, slow: pathlib.Path, options: Tuple[str, ...]) -> None:
+    """An upgrade has taken it away. Nothing ends for that, and nothing runs twice."""
+    program = daemons.script(place, "if '--state-fd' in sys.argv: sys.modules['pystemd'] = None")
+    went, go = place / "went", place / "go"
+    unborn = f"script\necho unborn >> {went}\nexec sleep 1000\nend script"
+    daemon = launch({"a.conf": "respawn\n" + SLEEP, "b.conf": "respawn\n" + _IN_A_SCOPE + SLEEP, "unborn.conf": unborn,
+                     "pre.conf": f"pre-start script\n{WAIT % go}\nend script\n{_IN_A_SCOPE}{SLEEP}"}, options, python=(str(program),))
+    slow.touch()
+    daemon.start("a")
+    daemon.start("b")
+    daemon.start("pre", wait=False)
+    pids = {name: daemon.main(name).pid for name in ("a", "b")}
+    slow.unlink()
+    daemon.start("unborn", wait=False)
+    eventually(lambda: list(units("upstart-unborn-*").values()) == ["activating"], units)
+    re_execute(daemon)
+    daemon.wait_errors("jobs run without units")
+    slow.touch()
+    go.touch()
+    for name in ("unborn", "pre"):
+        daemon.wait_running(name)
+    # The launcher that nobody listens to has come to its end.
+    eventually(lambda: not {"activating", "active"} & set(units("upstart-unborn-*").values()), units)
+    assert text(went) == "unborn\n" and {name: daemon.main(name).pid for name in pids} == pids
+    for name, pid in pids.items():
+        os.kill(pid, signal.SIGKILL)
+        eventually(lambda name=name, pid=pid: daemon.running(name) and daemon.main(name).pid != pid, daemon.log)  # type: ignore[misc]
+        daemon.stop(name)
+    assert "Internal error" not in daemon.output + daemon.errors
 
 
 @pytest.mark.parametrize("how", ["daemon-reexec", "daemon-reload"])
