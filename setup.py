@@ -66,4 +66,6 @@ if bdist_wheel is not None:
 
     COMMANDS["bdist_wheel"] = Wheel
 
-setup(ext_modules=[Extension(LAUNCHER, ["compat/backends/launcher.c"])], cmdclass=COMMANDS)
+SOURCES = [f"compat/backends/launcher{part}.c" for part in ("", "_process", "_server", "_ask")]
+
+setup(ext_modules=[Extension(LAUNCHER, SOURCES, depends=["compat/backends/launcher.h"])], cmdclass=COMMANDS)

@@ -1,6 +1,6 @@
 """Writes the specification that launcher.c reads: its head says what the format is and why there is one.
 
-The tags are those of launcher.c; a test compares the two.
+The tags are those of launcher_process.c; a test compares the two.
 """
 from __future__ import annotations
 

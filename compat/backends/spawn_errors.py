@@ -1,6 +1,6 @@
 """Why a process could not be started: what the launcher answers, and the texts of X40.
 
-The kinds and resources are those of launcher.c, in its order; a test compares the two.
+The kinds and resources are those of launcher_process.c, in its order; a test compares the two.
 """
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """What the units of jobs ask for, as inputs of the engine, and the answers.
 
 A unit is active while somebody asks ``start`` or ``hold`` for its job and has not been told the end: the unit's
-main process (launcher.c). So with the job's last instance the unit ends too, and fails if the job did. This is
+main process (launcher_ask.c). So with the job's last instance the unit ends too, and fails if the job did. This is
 all that keeps a unit in step with a job that stops; unit_starts.py does what is needed when one starts.
 
 Other than for callers of D-Bus, a start of a job that has been started already waits for what comes of it, and

@@ -20,8 +20,8 @@ def test_build_ext_makes_an_executable(tmp_path: pathlib.Path) -> None:
     # Without pyproject.toml, which is for a setuptools that pip gets for itself; this may be an old one.
     copy = tmp_path / "copy"
     (copy / "compat" / "backends").mkdir(parents=True)
-    for name in ("setup.py", "compat/backends/launcher.c"):
-        shutil.copy(ROOT / name, copy / name)
+    for source in (ROOT / "setup.py", *(ROOT / "compat" / "backends").glob("launcher*.[ch]")):
+        shutil.copy(source, copy / source.relative_to(ROOT))
     subprocess.run(
         [sys.executable, "setup.py", "-q", "build_ext", "--build-lib", tmp_path / "lib", "--build-temp", tmp_path / "temp"],
         cwd=copy, check=True, timeout=120)
@@ -36,7 +36,7 @@ def test_build_ext_makes_an_executable(tmp_path: pathlib.Path) -> None:
 
 
 def test_the_launcher_compiles_without_a_warning(tmp_path: pathlib.Path) -> None:
-    source = ROOT / "compat" / "backends" / "launcher.c"
+    sources = sorted((ROOT / "compat" / "backends").glob("launcher*.c"))
     subprocess.run(
-        [os.environ.get("CC", "gcc"), "-std=gnu11", "-O2", "-Wall", "-Wextra", "-Wshadow", "-Wconversion", "-Werror", source,
+        [os.environ.get("CC", "gcc"), "-std=gnu11", "-O2", "-Wall", "-Wextra", "-Wshadow", "-Wconversion", "-Werror", *sources,
          "-o", tmp_path / "launcher"], check=True, timeout=120)

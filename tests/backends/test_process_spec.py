@@ -17,7 +17,7 @@ from compat.backends.protocol import ProcessDefaults
 from compat.parser import parse_job
 from compat.parser.definition import MAIN, SECURITY
 
-SOURCE = (pathlib.Path(process_spec.__file__).parent / "launcher.c").read_text()
+SOURCE = (pathlib.Path(process_spec.__file__).parent / "launcher_process.c").read_text()
 
 
 def enumerators(name: str) -> List[str]:

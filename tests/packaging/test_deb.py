@@ -43,7 +43,8 @@ def test_b207_the_life_of_the_package(package: pathlib.Path, tmp_path: pathlib.P
         box.fails("ls -d /usr/bin/start /usr/bin/stop /usr/bin/restart /usr/bin/reload /usr/bin/status")
         assert "Failed to connect" in box.fails("initctl version")
 
-        assert box.run("systemd-analyze verify upstart-compat.service upstart.slice") == ""
+        # Of the units; systemd 247 complains of control groups here, too.
+        assert "upstart" not in box.run("systemd-analyze verify upstart-compat.service upstart.slice")
 
         # READY is sent when the socket listens: what follows the start need not wait.
         box.run(f"mkdir -p /etc/init && printf '{JOB}' > /etc/init/web.conf".replace("\n", "\\n"))

@@ -295,6 +295,8 @@ def test_x254_kill_signal_and_timeout_are_for_the_job_and_not_for_systemd(job: A
 def test_x254_who_is_killed(job: Any) -> None:
     _, unit = job("exec sleep 1000")
     assert shown(unit, "KillMode") == "process"
+    # Of a stop that the daemon has not done in time.
+    assert shown(unit, "SendSIGKILL") == "yes" and shown(unit, "FinalKillSignal") == str(int(signal.SIGKILL))
 
 
 def test_x254_leader_of_a_session_and_a_group(job: Any) -> None:
@@ -383,6 +385,15 @@ def test_x254_order_at_shutdown(job: Any) -> None:
 def test_x254_utmp_is_the_engines_to_do(job: Any) -> None:
     _, unit = job("exec sleep 1000")
     assert shown(unit, "UtmpIdentifier") == ""
+
+
+def test_x254_apparmor(job: Any, upstart: Upstart) -> None:
+    """The launcher switches, and where there is no AppArmor both stanzas do nothing (X136)."""
+    if os.path.exists("/sys/module/apparmor"):
+        pytest.skip("this kernel has AppArmor")
+    process, unit = job("apparmor load /no/such/profile\napparmor switch some-profile\nexec sleep 1000")
+    assert process.arguments == [b"sleep", b"1000"]
+    assert shown(unit, "AppArmorProfile") == "" and not units("upstart-*-security.scope")
 
 
 def test_x258_the_parent_is_pid_1(job: Any) -> None:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import collections
 import functools
+import re
 from typing import Any, Callable, Deque, Dict, FrozenSet, List, Optional, Protocol, Sequence, Set, Tuple
 
 from ...control.wire import (
@@ -40,6 +41,8 @@ PRIVATE_ADDRESS = "unix:path=/run/systemd/private"
 _UNITS = PATH + "/unit"
 #: A bus allows as few as 128 calls without a reply.
 _MOST_UNANSWERED = 100
+#: The first version that is known to bear references to units.
+_BEARS_REFERENCES = 252
 _FIRST_DELAY, _LONGEST_DELAY = 0.1, 30.0
 _KNOCK_SECONDS = 0.1
 _MOST_KNOCKS = 10
@@ -55,6 +58,15 @@ _ENDED = frozenset(("inactive", "failed"))
 _AUTO_RESTART = "auto-restart"
 
 Reply = Callable[[Any], None]
+
+
+def bears_references(version: str) -> bool:
+    """Whether a systemd of this version bears that somebody refers to units.
+
+    247 neither starts nor stops them any more once it has read its files again: jobs wait for ever, while it spins.
+    """
+    found = re.search(r"\d+", version)
+    return found is not None and int(found[0]) >= _BEARS_REFERENCES
 
 
 class Watcher(Protocol):
@@ -92,6 +104,8 @@ class Systemd:
         self._watchers: List[Watcher] = []
         self._connection: Any = None
         self._on_bus = False
+        #: whether units may be referred to
+        self._keeps = False
         self._owner = ""
         self._ready = False
         self._delay = 0.0
@@ -224,7 +238,11 @@ class Systemd:
         if was_ready:
             self.disconnected()
         if owner:
+            self._ask(PATH, PROPERTIES_INTERFACE, "Get", "ss", (MANAGER, "Version"), self._told_version)
             self._ask(PATH, MANAGER, "Subscribe", "", (), self._answered)
+
+    def _told_version(self, reply: Any) -> None:
+        self._keeps = self._on_bus and not isinstance(reply, ErrorMessage) and bears_references(str(reply.get_args_list()[0]))
 
     def _answered(self, reply: Any) -> None:
         # An error is an answer too, such as that it is subscribed already.
@@ -392,7 +410,7 @@ class Systemd:
 
     def _keep(self, path: str) -> None:
         """See that a unit is not unloaded when it is down. Old managers cannot, and the private socket cannot."""
-        if self._on_bus:
+        if self._keeps:
             self._ask(path, UNIT, "Ref", "", (), lambda reply: None)
 
     def _get_properties(self, path: str, names: Sequence[str]) -> None:

@@ -14,7 +14,7 @@ from typing import Any, Callable, FrozenSet, List, Sequence
 import pytest
 
 from compat.bridges.host.native_units import UnitSeen
-from compat.bridges.host.systemd import Systemd
+from compat.bridges.host.systemd import Systemd, bears_references
 from compat.loop import MainLoop
 from tests.bridges.host.fake_systemd import FakeSystemd, path_of
 from tests.daemon.test_loop import in_a_process
@@ -377,3 +377,9 @@ def test_b226_a_real_systemd(how: str, tmp_path: pathlib.Path) -> None:
                                 "stopped cloud-init RESULT=ok"]
     assert of("getty") == ["starting! getty INSTANCE=tty5", "started getty INSTANCE=tty5", "stopping! getty INSTANCE=tty5 RESULT=ok",
                            "stopped getty INSTANCE=tty5 RESULT=ok"]
+
+
+@pytest.mark.parametrize("version, bears", [
+    ("252.39-1~deb12u2", True), ("257", True), ("v255-rc1", True), ("247.3-7+deb11u5", False), ("249", False), ("", False)])
+def test_b225_units_are_kept_loaded_where_that_does_no_harm(version: str, bears: bool) -> None:
+    assert bears_references(version) is bears
