@@ -200,6 +200,8 @@ def test_c5_start_of_a_job_by_its_own_stop(upstart: Upstart, job: Any) -> None:
         before = upstart.main("twelve-c").pid
         os.kill(before, signal.SIGKILL)
         eventually(lambda: upstart.instances("twelve-c") and upstart.main_pid("twelve-c") not in (0, before))  # noqa: B023
+        upstart.wait_running("twelve-c")
+        # What is active may still be the unit of the run before.
         wait_active("twelve-c")
         assert state(upstart, "twelve-c") == ("start", "running")
 
