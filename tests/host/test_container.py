@@ -1,37 +1,22 @@
 """A daemon and its bridge in a real container (B200-B204, B247, B257-B263, B266, B274)."""
 from __future__ import annotations
 
-import itertools
 import json
 import pathlib
 import re
 import signal
 import sys
 import time
-from typing import Any, Callable, Iterator, List
+from typing import List
 
 import pytest
 
 from tests.daemon.running import eventually
-from tests.host.container import Container, possible
+from tests.host.conftest import Start
+from tests.host.container import possible
 
 pytestmark = pytest.mark.skipif(not possible(), reason="needs root and namespaces")
 
-Start = Callable[..., Container]
-
-
-@pytest.fixture
-def start(tmp_path: pathlib.Path) -> Iterator[Start]:
-    started: List[Container] = []
-    numbers = itertools.count()
-
-    def run(jobs: Any, *options: str, **more: Any) -> Container:
-        started.append(Container(tmp_path / f"c{next(numbers)}", jobs, *options, **more))
-        return started[-1]
-
-    yield run
-    for each in started:
-        each.destroy()
 
 
 WEB = "start on stopped rc RUNLEVEL=[2345]\nstop on runlevel [!2345]\nexec sleep 1000"

@@ -1,10 +1,9 @@
 """Re-execs in host mode: what the host told is known to the next run, no event is repeated and none missed (B195, B203, D175-D197)."""
 from __future__ import annotations
 
-import itertools
 import pathlib
 import threading
-from typing import Any, Callable, Iterator, List, Tuple
+from typing import Any, Callable, List, Tuple
 
 import pytest
 
@@ -16,8 +15,7 @@ from compat.host.known_facts import KnownFacts
 from tests.daemon.running import eventually
 from tests.host import container as containers
 from tests.host import systemd_host
-from tests.host.container import Container
-from tests.host.systemd_host import SystemdHost
+from tests.host.conftest import Boot, Start
 
 needs_namespaces = pytest.mark.skipif(not containers.possible(), reason="needs root and namespaces")
 needs_systemd = pytest.mark.skipif(not systemd_host.possible(), reason="needs root and systemd")
@@ -94,22 +92,8 @@ def test_b203_a_table_that_makes_no_sense_is_not_used(tmp_path: pathlib.Path, da
 # -- a container, whose daemon runs the bridge -----------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def start(tmp_path: pathlib.Path) -> Iterator[Callable[..., Container]]:
-    started: List[Container] = []
-    numbers = itertools.count()
-
-    def run(jobs: Any, *options: str, **more: Any) -> Container:
-        started.append(Container(tmp_path / f"c{next(numbers)}", jobs, *options, **more))
-        return started[-1]
-
-    yield run
-    for each in started:
-        each.destroy()
-
-
 @needs_namespaces
-def test_b203_a_container_goes_on_and_its_bridge_too(start: Callable[..., Container]) -> None:
+def test_b203_a_container_goes_on_and_its_bridge_too(start: Start) -> None:
     container = start({"web": WEB, "once": "start on startup or runlevel\ntask\nexec echo once",
                        "m": "start on mounted MOUNTPOINT=/mnt\ntask\nexec env"})
     container.wait_status("web", "web start/running")
@@ -133,7 +117,7 @@ def test_b203_a_container_goes_on_and_its_bridge_too(start: Callable[..., Contai
 
 
 @needs_namespaces
-def test_d247_not_while_the_container_goes_down(start: Callable[..., Container]) -> None:
+def test_d247_not_while_the_container_goes_down(start: Start) -> None:
     container = start({"web": WEB, "slow": "start on runlevel 0\ntask\nexec sleep 3"})
     container.wait_status("web", "web start/running")
     container.signal(15)
@@ -146,22 +130,8 @@ def test_d247_not_while_the_container_goes_down(start: Callable[..., Container])
 # -- a host with systemd -----------------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def boot(tmp_path: pathlib.Path) -> Iterator[Callable[..., SystemdHost]]:
-    started: List[SystemdHost] = []
-    numbers = itertools.count()
-
-    def run(jobs: Any, **more: Any) -> SystemdHost:
-        started.append(SystemdHost(tmp_path / f"h{next(numbers)}", jobs, **more))
-        return started[-1]
-
-    yield run
-    for each in started:
-        each.destroy()
-
-
 @needs_systemd
-def test_b203_a_host_goes_on(boot: Callable[..., SystemdHost]) -> None:
+def test_b203_a_host_goes_on(boot: Boot) -> None:
     """Its daemon is re-executed while units come and go, file systems are mounted and jobs start and end; then it shuts down."""
     host = boot({"once": "start on startup or runlevel or filesystem\ntask\nexec echo once", "web": WEB,
                  "disk": "start on mounted MOUNTPOINT=/srv\ntask\nexec env",
@@ -202,7 +172,7 @@ def test_b203_a_host_goes_on(boot: Callable[..., SystemdHost]) -> None:
 
 @needs_systemd
 @pytest.mark.parametrize("configuration", ["", "hook rsyslog"])
-def test_b200_an_event_that_holds_others_back_goes_on_doing_so(boot: Callable[..., SystemdHost], configuration: str) -> None:
+def test_b200_an_event_that_holds_others_back_goes_on_doing_so(boot: Boot, configuration: str) -> None:
     """And so does the native unit itself that has a hook (B232)."""
     host = boot({"before": "start on starting rsyslog\ntask\nscript\necho before\nwhile test -e /run/hold; do sleep 0.05; done\nend script",
                  "after": "start on started rsyslog\nstop on stopping rsyslog\nexec sleep 1000"},

@@ -1,34 +1,18 @@
 """A whole host: systemd, the daemon and the bridge, from boot to reboot (B195, B200-B230, B237, B241-B250)."""
 from __future__ import annotations
 
-import itertools
-import pathlib
 import re
 import time
-from typing import Any, Callable, Iterator, List
+from typing import List
 
 import pytest
 
+from tests.host.conftest import Boot
 from tests.host.systemd_host import SystemdHost, possible
 
 pytestmark = pytest.mark.skipif(not possible(), reason="needs root and systemd")
 
-Boot = Callable[..., SystemdHost]
 _JOB_EVENTS = ("starting", "started", "stopping", "stopped")
-
-
-@pytest.fixture
-def boot(tmp_path: pathlib.Path) -> Iterator[Boot]:
-    started: List[SystemdHost] = []
-    numbers = itertools.count()
-
-    def run(jobs: Any, **more: Any) -> SystemdHost:
-        started.append(SystemdHost(tmp_path / f"h{next(numbers)}", jobs, **more))
-        return started[-1]
-
-    yield run
-    for each in started:
-        each.destroy()
 
 
 WEB = "start on stopped rc RUNLEVEL=[2345]\nstop on runlevel [!2345]\nexec sleep 1000"

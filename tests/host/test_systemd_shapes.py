@@ -1,35 +1,20 @@
 """Hosts with systemd of several shapes: with a desktop, without a network, with mounts, and each way down (B208-B219, B229, B230, B239)."""
 from __future__ import annotations
 
-import itertools
 import pathlib
-from typing import Any, Callable, Iterator, List
+from typing import List
 
 import pytest
 
+from tests.host.conftest import Boot
 from tests.host.systemd_host import SystemdHost, possible
 
 pytestmark = pytest.mark.skipif(not possible(), reason="needs root and systemd")
 
-Boot = Callable[..., SystemdHost]
 SERVICE = "[Service]\nExecStart=sleep 1000\n"
 #: Says when it has come up and gone down, and takes its time for that.
 SLOW = "exec sh -c 'trap \"sleep 0.3; echo down; exit 0\" TERM; echo up; while :; do sleep 0.1; done'"
 WEB = "start on stopped rc RUNLEVEL=[2345]\nstop on runlevel [!2345]\nexec sleep 1000"
-
-
-@pytest.fixture
-def boot(tmp_path: pathlib.Path) -> Iterator[Boot]:
-    started: List[SystemdHost] = []
-    numbers = itertools.count()
-
-    def run(jobs: Any, **more: Any) -> SystemdHost:
-        started.append(SystemdHost(tmp_path / f"h{next(numbers)}", jobs, **more))
-        return started[-1]
-
-    yield run
-    for each in started:
-        each.destroy()
 
 
 #: network-online.target waits for it; multi-user.target does not.
