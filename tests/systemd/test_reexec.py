@@ -196,8 +196,8 @@ def test_d231_a_launcher_that_has_not_said_its_pid(launch: Launch, place: pathli
         for caller in callers:
             caller.wait()
         assert daemon.instances("j") == daemon.instances("k") == {}
-        # Who is not traced has executed its script when it is stopped (X25), and may have come so far.
-        assert text(went) in ("", "k\n")
+        # They have leave to run when they are stopped (X25), and may have come so far; but once.
+        assert sorted(text(went).split()) in ([], ["b"], ["k"], ["b", "k"])
         return
     for name in ("j", "k"):
         daemon.wait_running(name)
