@@ -10,7 +10,8 @@ in turn, several times. Values are medians in milliseconds, but for many jobs by
     start   from the request until it runs         exit   from kill -9 until the client is told
     stop    from the request until it is stopped   many   jobs, or units, at once
 
-The client is told of an exit by the PropertiesChanged signal of systemd, or by the daemon's first StateChanged.
+The client is told of an exit by the PropertiesChanged signal of systemd, or by the daemon's first StateChanged. A
+start is asked for when systemd has done with the unit before.
 """
 from __future__ import annotations
 
@@ -79,6 +80,10 @@ class Bare:
         self._connection.call(b"StopUnit", b"ss", handle.encode(), b"replace")
         self._until([handle], lambda state: state.get(b"ActiveState") in (b"inactive", b"failed"))
 
+    def rest(self) -> None:
+        while self._connection.units("bench-*"):
+            self._connection.dispatch()
+
     def many(self, count: int) -> float:
         begin = time.perf_counter()
         units = [self._make() for _ in range(count)]
@@ -102,6 +107,8 @@ class Ours:
         jobs.update({f"many-{number}": "start on all\nstop on none\nconsole none\nexec sleep 1000\n" for number in range(many)})
         self._session = Session(jobs, ("--backend", backend, "--no-dbus", "--expose-units", "no"), system=True)
         self._job = self._session.job("one")
+        self._systemd = SystemdConnection()
+        self._systemd.open()
 
     def start(self) -> str:
         return self._session.start(self._job)
@@ -115,6 +122,10 @@ class Ours:
     def stop(self, handle: str) -> None:
         self._session.stop(self._job)
 
+    def rest(self) -> None:
+        while self._session.instances(self._job) or self._systemd.units("upstart-one-*"):
+            self._systemd.dispatch()
+
     def many(self, count: int) -> float:
         begin = time.perf_counter()
         self._session.emit("all")
@@ -123,6 +134,7 @@ class Ours:
         return count / took
 
     def close(self) -> None:
+        self._systemd.close()
         self._session.__exit__()
 
 
@@ -137,6 +149,7 @@ class Times:
 
     def measure(self, what: Any, rounds: int, many: int) -> None:
         for number in range(2 * rounds):
+            what.rest()
             begin = time.perf_counter()
             handle = what.start()
             self.start.append((time.perf_counter() - begin) * 1000)

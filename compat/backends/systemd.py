@@ -15,7 +15,7 @@ from functools import partial
 from typing import Any, Callable, Dict, Iterable, List, Optional, Sequence, Set, Tuple
 
 from ..engine.actions import INFO, WARN, AdoptProcess, DetachTrace, SignalProcess, SpawnProcess
-from ..engine.inputs import ProcessEnded, ProcessLost, ProcessNeverRan, ProcessSpawned, ProcessSpawnFailed, ProcessVanished
+from ..engine.inputs import ProcessEnded, ProcessExecuted, ProcessLost, ProcessNeverRan, ProcessSpawned, ProcessSpawnFailed, ProcessVanished
 from ..parser.definition import PROCESS_NAMES
 from ..state.processes import LogState, ProcessState, UnitState, Waiting
 from . import upstart_slice
@@ -25,6 +25,7 @@ from .native import LAUNCHER, NativeBackend
 from .placement import NATIVE, SCOPE, SERVICE, Placement, placement
 from .protocol import Feed, Later, Log, ProcessDefaults, Stray
 from .systemd_connection import SystemdConnection, SystemdError
+from .systemd_reading import SystemdReading
 from .transient_scopes import TransientScopes
 from .transient_services import TransientServices
 from .transient_units import TransientUnits
@@ -56,7 +57,8 @@ class SystemdBackend:
         self._connection.reloaded = self._look_again
         self._connection.made_anew = self._made_anew
         self._connection.lost = self._lost
-        self._units = TransientUnits(self._connection, log, later, self._dispatch_connections, self._unit_removed)
+        self._reading = SystemdReading(setup.watch, setup.unwatch, later, self._dispatch_connections)
+        self._units = TransientUnits(self._connection, log, self._reading, self._unit_removed)
         self._scopes = TransientScopes(
             self._feed, log, later, self._connection, self._units, setup.watch, setup.unwatch, self._without_unit)
         self._services = TransientServices(
@@ -64,7 +66,6 @@ class SystemdBackend:
             self._without_unit, self._native.spawn)
         #: called when systemd has read its files again, or is back
         self.looked_again: Callable[[], None] = lambda: None
-        self._descriptor = -1
         self._reconnects = 0
         #: Starts that were begun, or seen not to be systemd's, and have not been asked for yet.
         self._foreseen: Set[int] = set()
@@ -85,6 +86,10 @@ class SystemdBackend:
             # Not within a step of the engine's: it may be one of many.
             self._later(0.0, partial(self._enclose, self._adopted.pop(happened.spawn), happened.pid))
         self._tell(happened)
+        if isinstance(happened, ProcessSpawned) and happened.spawn in self._services:
+            self._reading.hold()
+        elif isinstance(happened, (ProcessExecuted, *_LAST)):
+            self._reading.go_on()
 
     # -- the connection ------------------------------------------------------------------------------------------
 
@@ -96,9 +101,7 @@ class SystemdBackend:
     def _connect(self) -> None:
         self._connection.open()
         self._provide_slice()
-        self._descriptor = self._connection.fileno()
-        self._setup.watch(self._descriptor, self._read)
-        self._units.dispatch_later()
+        self._reading.begin(self._connection.fileno())
 
     def _know_scopes(self) -> None:
         """Those of a daemon before this one, whose names are taken; one in which nothing runs is let go."""
@@ -108,11 +111,6 @@ class SystemdBackend:
                     self._units.release(unit)
         except SystemdError as error:
             self._log(WARN, f"Failed to ask systemd for the scopes of jobs: {error}")
-
-    def _read(self) -> None:
-        if not self._connection.dispatch():
-            # It may all be inside the connection already, where no descriptor tells of it.
-            self._units.dispatch_later()
 
     def connect_later(self) -> bool:
         """After ``connect`` failed: go on trying, as if the connection had been lost. False if that would be of no use."""
@@ -134,8 +132,7 @@ class SystemdBackend:
         return complete
 
     def _lost(self) -> None:
-        self._setup.unwatch(self._descriptor)
-        self._descriptor = -1
+        self._reading.end()
         self._log(INFO, "The connection to systemd is lost")
         self._scopes.lost()
         self._reconnects = 0
@@ -193,7 +190,7 @@ class SystemdBackend:
             # It is asked about when there is somebody to ask.
             return True
         finally:
-            self._units.dispatch_later()
+            self._reading.soon()
 
     @property
     def connection(self) -> SystemdConnection:
@@ -202,7 +199,7 @@ class SystemdBackend:
 
     def dispatch_later(self) -> None:
         """A call may have read what came before its answer."""
-        self._units.dispatch_later()
+        self._reading.soon()
 
     # -- starting --------------------------------------------------------------------------------------------------
 
@@ -374,7 +371,7 @@ class SystemdBackend:
             self._later(_PATIENT_SECONDS, self._take_stock)
             return
         finally:
-            self._units.dispatch_later()
+            self._reading.soon()
         self._services.take_stock(listed)
         self._scopes.take_stock(listed)
         self._units.restore(set(left) - self._services.in_use() - self._scopes.of_processes(), listed)
@@ -434,6 +431,6 @@ class SystemdBackend:
         """Give up every descriptor; processes run on (protocol.Backend.close)."""
         self._scopes.close()
         if self._connection.is_open:
-            self._setup.unwatch(self._descriptor)
+            self._reading.end()
             self._connection.close()
         self._native.close(self._services.close())

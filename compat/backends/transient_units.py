@@ -12,8 +12,9 @@ from typing import Any, Callable, Dict, Iterable, List, Mapping, Set, Tuple
 
 from ..engine.actions import INFO, SpawnProcess
 from ..parser.definition import PROCESS_NAMES
-from .protocol import Later, Log
+from .protocol import Log
 from .systemd_connection import Changed, SystemdConnection, SystemdError
+from .systemd_reading import SystemdReading
 from .unit_names import base_name
 from .unit_property import Property
 
@@ -25,21 +26,13 @@ Start = Callable[[str, List[Property]], Tuple[bytes, ...]]
 
 
 class TransientUnits:
-    """``dispatch`` is called soon after every call, because signals may have arrived before the answer; it says whether it got all.
+    """``gone`` is called with the name of a unit that systemd was found to have no more."""
 
-    ``gone`` is called with the name of a unit that systemd was found to have no more.
-    """
-
-    def __init__(self, connection: SystemdConnection, log: Log, later: Later, dispatch: Callable[[], bool],
-                 gone: Callable[[str], None]) -> None:
+    def __init__(self, connection: SystemdConnection, log: Log, reading: SystemdReading, gone: Callable[[str], None]) -> None:
         self._connection = connection
         self._log = log
-        self._later = later
-        self._dispatch = dispatch
+        self._reading = reading
         self._gone = gone
-        self._dispatch_due = False
-        #: Not there any more, but signals about them may not have been handled yet.
-        self._found_gone: List[str] = []
         #: All that systemd has, or may still have.
         self._names: Set[str] = set()
         #: Those that systemd was told to drop, and how. It says twice that a unit has come to rest; told twice, it would load it anew.
@@ -47,20 +40,8 @@ class TransientUnits:
         self._warned: Set[str] = set()
 
     def dispatch_later(self) -> None:
-        """Signals may be waiting inside the connection."""
-        if not self._dispatch_due:
-            self._dispatch_due = True
-            self._later(0.0, self._dispatch_now)
-
-    def _dispatch_now(self) -> None:
-        self._dispatch_due = False
-        gone, self._found_gone = self._found_gone, []
-        if not self._dispatch():
-            self._found_gone += gone
-            self.dispatch_later()
-            return
-        for unit in gone:
-            self._gone(unit)
+        """After a call: signals may be waiting inside the connection."""
+        self._reading.soon()
 
     def once(self, priority: int, text: str, key: str = "") -> None:
         """Log a line, but only the first of those with the same key."""
@@ -117,7 +98,7 @@ class TransientUnits:
         finally:
             self.dispatch_later()
         if found is None:
-            self._found_gone.append(unit)
+            self._reading.when_heard(partial(self._gone, unit))
         elif empty:
             # Or its controller would be asked to stop it.
             self._drop(unit, b"AbandonScope", b"s", unit.encode("ascii"))
