@@ -83,9 +83,12 @@ def catch_up(directory: pathlib.Path, rounds: int, units: int) -> List[float]:
         host.destroy()
 
 
+_LATE = "[Unit]\nBefore=upstart-shutdown.service\n[Service]\nType=oneshot\nRemainAfterExit=yes\nExecStart=true\nExecStop=sleep 0.5\n"
+
+
 def shutdown(directory: pathlib.Path) -> float:
-    # The lines that systemd prints while it goes down outlive the box in a file.
-    host = SystemdHost(directory, {"never": "start on never\nexec true"})
+    # The lines that systemd prints while it goes down outlive the box in a file, and there is time to write them.
+    host = SystemdHost(directory, {"never": "start on never\nexec true"}, units={"late.service": _LATE})
     try:
         host.eventually(lambda: _handled(host, "runlevel"))
         journal = f"{host.logs}/journal"
