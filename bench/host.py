@@ -83,19 +83,14 @@ def catch_up(directory: pathlib.Path, rounds: int, units: int) -> List[float]:
         host.destroy()
 
 
-_LATE = "[Unit]\nBefore=upstart-shutdown.service\n[Service]\nType=oneshot\nRemainAfterExit=yes\nExecStart=true\nExecStop=sleep 0.5\n"
-
-
 def shutdown(directory: pathlib.Path) -> float:
-    # The lines that systemd prints while it goes down outlive the box in a file, and there is time to write them.
-    host = SystemdHost(directory, {"never": "start on never\nexec true"}, units={"late.service": _LATE})
+    host = SystemdHost(directory, {"never": "start on never\nexec true"})
     try:
         host.eventually(lambda: _handled(host, "runlevel"))
-        journal = f"{host.logs}/journal"
-        host.shell(f"journalctl -f -n 0 -o json > {journal} 2> /dev/null & while ! [ -e {journal} ]; do sleep 0.05; done; sleep 0.5")
+        journal = host.keep_journal("json")
         host.go_down("reboot")
         stops: Dict[str, float] = {}
-        for at, text in _lines((host.logs / "journal").read_text()):
+        for at, text in _lines(journal.read_text()):
             word = text.split()[0] if "upstart-shutdown.service" in text else ""
             stops.setdefault(word, at)
         return stops["Stopped"] - stops["Stopping"]

@@ -37,6 +37,17 @@ RestartSec=100ms
 TimeoutStopSec=90
 FileDescriptorStoreMax=4096
 """
+#: It is stopped after all that is ordinary, and then there is time to write the last lines.
+_KEEPER = """\
+[Unit]
+DefaultDependencies=no
+Conflicts=shutdown.target
+Before=shutdown.target basic.target upstart-compat.service upstart-shutdown.service
+[Service]
+ExecStart=sh -c 'exec journalctl -f -n 1 -o $FORM > {logs}/journal'
+EnvironmentFile={logs}/form
+ExecStop=sleep 0.5
+"""
 
 
 def possible() -> bool:
@@ -64,6 +75,7 @@ class SystemdHost:
         texts: Dict[str, str] = {"upstart-compat.service": _DAEMON.format(python=sys.executable, conf=self.conf, logs=self.logs, root=ROOT)}
         for name in ("upstart-host-bridge.service", "upstart-shutdown.service"):
             texts[name] = (_PACKAGED / name).read_text()
+        texts["keep-journal.service"] = _KEEPER.format(logs=self.logs)
         texts["upstart.slice"] = (_PACKAGED / "upstart.slice").read_text()
         texts.update(units or {})
         binds: List[str] = []
@@ -143,6 +155,13 @@ class SystemdHost:
                         "upstart-shutdown").stdout
         # Each look of a test makes one of these.
         return text.replace("Connection from private client\n", "")
+
+    def keep_journal(self, form: str = "cat") -> pathlib.Path:
+        """Where everything stands that anybody prints from now on, to the end of the host; ``form`` as of journalctl."""
+        kept = self.logs / "journal"
+        (self.logs / "form").write_text(f"FORM={form}\n")
+        self.shell(f"systemctl start keep-journal; until test -s {kept}; do sleep 0.05; done")
+        return kept
 
     def events(self) -> List[str]:
         """The names of the events that were handled, in order."""

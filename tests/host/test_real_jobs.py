@@ -121,7 +121,7 @@ def test_b267_real_jobs_start_and_stop_with_a_host_of_today(tmp_path: pathlib.Pa
         host.shell("mount -t tmpfs data /srv")
         host.wait_status("of-mount", "of-mount start/running")
         left = running()
-        host.shell(f"journalctl -f -n 0 -o cat > {host.logs}/journal 2>&1 & while ! [ -e {host.logs}/journal ]; do sleep 0.05; done")
+        host.keep_journal()
         host.go_down(how)
         assert f"RUNLEVEL={level}\nPREVLEVEL=2\n{extra}" in host.log("on-the-way-down")
         _check_end(host, left)

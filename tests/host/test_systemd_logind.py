@@ -34,10 +34,6 @@ def boot(tmp_path: pathlib.Path) -> Iterator[Boot]:
         each.destroy()
 
 
-def _keep_journal(host: SystemdHost) -> None:
-    host.shell(f"journalctl -f -n 0 -o cat > {host.logs}/journal 2>&1 & while ! [ -e {host.logs}/journal ]; do sleep 0.05; done")
-
-
 def _has_lock(host: SystemdHost) -> bool:
     return "upstart-compat" in host.shell("systemd-inhibit --list")
 
@@ -71,7 +67,7 @@ def test_b221_b204_the_first_step_is_taken_while_logind_waits(boot: Boot, tmp_pa
                 last=f"start on stopped rc RUNLEVEL=6\ntask\nexec sh -c 'echo last >> {notes}'")
     host.wait_log("slow", "up\n")
     host.eventually(lambda: _has_lock(host))
-    _keep_journal(host)
+    host.keep_journal()
     _schedule(host)
     # The box may be gone before one could look: nothing is asked of it from here on but to kill.
     if victim:

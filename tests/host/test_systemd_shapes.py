@@ -96,7 +96,7 @@ def test_b204_b218_a_daemon_that_is_killed_when_the_host_goes_down(boot: Boot, t
                  "last": f"start on stopped rc RUNLEVEL=6\ntask\nexec sh -c 'echo last >> {notes}'"})
     host.wait_log("slow", "up\n")
     host.wait_status("post", "post start/running")
-    host.shell(f"journalctl -f -n 0 -o cat > {host.logs}/journal 2>&1 & while ! [ -e {host.logs}/journal ]; do sleep 0.05; done")
+    host.keep_journal()
     kill = f"kill -9 {host.main_pid('upstart-compat')}"
     if when == "during":
         host.run("sh", "-c", f"(while ! grep -q task {notes}; do sleep 0.02; done; {kill}) > /dev/null 2>&1 &")
@@ -118,7 +118,8 @@ def test_b219_jobs_are_down_before_the_units_that_they_stop_with(boot: Boot) -> 
     host.shell(f"mount -t tmpfs data /srv; echo 'data /srv tmpfs _netdev 0 0' >> /etc/fstab; "
                f"mkdir -p /run/systemd/system/dbus.service.d; printf '[Service]\\nExecStop=sh -c \"cat {host.logs}/of-*.log > "
                f"{host.logs}/at-stop; date +%%s%%N > {host.logs}/dbus-stops\"\\n' > /run/systemd/system/dbus.service.d/x.conf; "
-               f"systemctl daemon-reload; journalctl -f -o cat > {host.logs}/journal 2>&1 &")
+               "systemctl daemon-reload")
+    host.keep_journal()
     host.wait_status("web", "web start/running")
     host.go_down("reboot")
     assert (host.logs / "at-stop").read_text().count("down") == 2, "dbus is stopped when no job is left"
