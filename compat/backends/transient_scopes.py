@@ -19,7 +19,8 @@ from .unit_names import scope_of
 from .unit_properties import scope_properties, unit_description
 
 _UNIT_INTERFACE = b"org.freedesktop.systemd1.Unit"
-_NOT_AT_WORK = (b"deactivating", b"inactive", b"failed")
+# Not inactive: so it is, too, before its job is done; one that has ended is removed.
+_NOT_AT_WORK = (b"deactivating", b"failed")
 #: How long a process waits for its scope, in seconds.
 _PATIENCE = 5.0
 

@@ -54,10 +54,11 @@ class KeptClients:
 
     # -- before the exec -------------------------------------------------------------------------------------
 
-    def hand_over(self, connections: Callable[[], Iterable[Any]], busy: Callable[[], bool], listening: int,
-                  at_once: bool) -> Optional[Dict[str, Any]]:
+    def hand_over(self, last_words: Callable[[], None], connections: Callable[[], Iterable[Any]], busy: Callable[[], bool],
+                  listening: int, at_once: bool) -> Optional[Dict[str, Any]]:
         """Plain data for ``take_over``, after everything that was read from clients was seen to.
 
+        ``last_words`` says what clients are still to be told; whatever they answer is for the next run.
         ``connections`` gives the private ones that can be kept. While ``busy`` is true there is one more to come, which
         would be lost: then None, unless it has to be ``at_once``. Nobody new is let in at the socket ``listening``.
         """
@@ -72,6 +73,7 @@ class KeptClients:
             if not carried:
                 time.sleep(_MOMENT)
         self._loop.finish_calls()
+        last_words()
         if self._relays is not None:
             self._relays.carry()
         if busy() and not at_once:

@@ -99,14 +99,16 @@ class Control:
         """
         on_bus = self._bus.wanted
         self._bus.give_up_opening()
-        handed = self._kept.hand_over(lambda: self._to_be_kept(leave_out),
+        handed = self._kept.hand_over(self._ask_host_again, lambda: self._to_be_kept(leave_out),
                                       lambda: self._server.authenticating, self._server.listening_descriptor, at_once)
         return None if handed is None else {**handed, "on_bus": int(on_bus)}
 
-    def _to_be_kept(self, leave_out: Sequence[Call]) -> List[Any]:
-        """Clients whose calls the engine answers, if anybody does; what they have sent was read."""
+    def _ask_host_again(self) -> None:
         if self._host is not None:
             self._host.ask_again()
+
+    def _to_be_kept(self, leave_out: Sequence[Call]) -> List[Any]:
+        """Clients whose calls the engine answers, if anybody does; what they have sent was read."""
         left_out = [call.connection for call in (*leave_out, *self._waiting_for_host())]
         return [each for each in self._server.clients() if each not in left_out]
 

@@ -188,4 +188,5 @@ def test_b200_an_event_that_holds_others_back_goes_on_doing_so(boot: Boot, confi
     host.shell("rm /run/hold")
     host.wait_status("after", "after start/running")
     assert host.status("before") == "before stop/waiting" and host.log("before") == "before\nbefore\n"
+    assert "timed out" not in host.run("journalctl", "-b", "-o", "cat", "-u", "upstart-before@*").stdout, "it is answered"
     assert "Internal error" not in host.journal()
