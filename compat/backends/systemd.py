@@ -172,8 +172,8 @@ class SystemdBackend:
         self.looked_again()
 
     def _made_anew(self, unit: str) -> None:
-        if not self._services.ask_about(unit):
-            self._units.release_others(self._services.in_use() | self._scopes.in_use())
+        if not (self._services.ask_about(unit) or self._scopes.ask_about(unit)):
+            self._units.release(unit)
 
     def _unit_removed(self, unit: str) -> None:
         if (self._services.uses(unit) or unit in self._scopes.in_use()) and self._is_there(unit):

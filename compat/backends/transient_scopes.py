@@ -91,6 +91,21 @@ class TransientScopes:
                 self._settled(unit, leave, "")
             self._changed(unit, _UNIT_INTERFACE, {b"ActiveState": listed[unit][0]})
 
+    def ask_about(self, unit: str) -> bool:
+        """Ask for what may have changed about one unit; whether a process that is not over is in it."""
+        if self._connection.path(unit) not in self._inside:
+            return False
+        try:
+            found = self._connection.run_of(unit)
+        except SystemdError:
+            # Looked at again when there is somebody to ask.
+            return True
+        finally:
+            self._units.dispatch_later()
+        if found is not None:
+            self._changed(unit, _UNIT_INTERFACE, {b"ActiveState": found.state})
+        return True
+
     def _changed(self, unit: str, interface: bytes, properties: Dict[bytes, Any]) -> None:
         if interface == _UNIT_INTERFACE and properties.get(b"ActiveState") in _NOT_AT_WORK:
             self._is_left(unit)

@@ -459,16 +459,23 @@ def test_x251_a_process_waits_for_its_scope(host: SystemdHost, outcome: str) -> 
     assert host.backend.placement(spawn).kind == (NATIVE if text else SCOPE)
 
 
+@pytest.mark.parametrize("how", ["stock", "made anew"])
 @pytest.mark.parametrize("state, stopped", [(b"active", False), (b"inactive", False), (b"deactivating", True), (None, True)])
 def test_x257_a_scope_of_the_daemon_before_this_one_is_seen_to_be_stopped(
-        host: SystemdHost, state: "bytes | None", stopped: bool) -> None:
+        host: SystemdHost, state: "bytes | None", stopped: bool, how: str) -> None:
     """Inactive is also one whose start is not done."""
     spawn = settling(host)
     host.systemd.job_removed(SCOPE_UNIT, "done")
     host.run(lambda: len(host.of(spawn)) == 2)
     scopes, process = host.backend._scopes, host.backend._native.process_of(spawn)
     scopes.restore(process, host.request(SCOPED, process="pre-start"), SCOPE_UNIT, None)
-    scopes.take_stock({} if state is None else {SCOPE_UNIT: (state, b"")})
+    if how == "stock":
+        scopes.take_stock({} if state is None else {SCOPE_UNIT: (state, b"")})
+    elif state is None:
+        host.systemd.unit_removed(SCOPE_UNIT)
+    else:
+        host.systemd.runs[SCOPE_UNIT] = Run("", state, b"", 0, 0, 0)
+        host.systemd.made_anew(SCOPE_UNIT)
     assert [StopFromOutside("web", "")] * stopped == [each for each in host.fed if isinstance(each, StopFromOutside)]
 
 
