@@ -19,8 +19,7 @@ from .unit_names import scope_of
 from .unit_properties import scope_properties, unit_description
 
 _UNIT_INTERFACE = b"org.freedesktop.systemd1.Unit"
-# Not inactive: so it is, too, before its job is done; one that has ended is removed.
-_NOT_AT_WORK = (b"deactivating", b"failed")
+_INACTIVE, _NOT_AT_WORK = b"inactive", (b"deactivating", b"inactive", b"failed")
 #: How long a process waits for its scope, in seconds.
 _PATIENCE = 5.0
 
@@ -62,6 +61,9 @@ class TransientScopes:
             return
         self._inside[self._connection.path(unit)] = request
         self._units_of[request.spawn] = unit
+        self._await(unit, leave)
+
+    def _await(self, unit: str, leave: Leave) -> None:
         self._settling[unit] = leave
         self._later(_PATIENCE, partial(self._settled, unit, leave, "systemd does not answer"))
 
@@ -71,8 +73,7 @@ class TransientScopes:
         self._units_of[request.spawn] = unit
         self._uncontrolled[unit] = process
         if leave is not None:
-            self._settling[unit] = leave
-            self._later(_PATIENCE, partial(self._settled, unit, leave, "systemd does not answer"))
+            self._await(unit, leave)
 
     def watch_again(self) -> None:
         """systemd asks who had a scope made to stop it. Where that was a daemon before this one, nobody is asked: it is seen."""
@@ -107,7 +108,9 @@ class TransientScopes:
         return True
 
     def _changed(self, unit: str, interface: bytes, properties: Dict[bytes, Any]) -> None:
-        if interface == _UNIT_INTERFACE and properties.get(b"ActiveState") in _NOT_AT_WORK:
+        state = properties.get(b"ActiveState")
+        # Inactive it is also before it is made.
+        if interface == _UNIT_INTERFACE and state in _NOT_AT_WORK and not (state == _INACTIVE and unit in self._settling):
             self._is_left(unit)
 
     def _is_left(self, unit: str) -> None:
@@ -174,6 +177,7 @@ class TransientScopes:
             return False
         self._inside[self._connection.path(unit)] = request
         self._units_of[request.spawn] = unit
+        self._await(unit, lambda: None)
         return True
 
     def lost(self) -> None:

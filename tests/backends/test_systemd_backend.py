@@ -460,15 +460,16 @@ def test_x251_a_process_waits_for_its_scope(host: SystemdHost, outcome: str) -> 
 
 
 @pytest.mark.parametrize("how", ["stock", "made anew"])
-@pytest.mark.parametrize("state, stopped", [(b"active", False), (b"inactive", False), (b"deactivating", True), (None, True)])
+@pytest.mark.parametrize("state, made, stopped", [
+    (b"active", True, False), (b"inactive", False, False), (b"inactive", True, True), (b"deactivating", True, True), (None, True, True)])
 def test_x257_a_scope_of_the_daemon_before_this_one_is_seen_to_be_stopped(
-        host: SystemdHost, state: "bytes | None", stopped: bool, how: str) -> None:
-    """Inactive is also one whose start is not done."""
+        host: SystemdHost, state: "bytes | None", made: bool, stopped: bool, how: str) -> None:
+    """Inactive is also one that is still being made."""
     spawn = settling(host)
     host.systemd.job_removed(SCOPE_UNIT, "done")
     host.run(lambda: len(host.of(spawn)) == 2)
     scopes, process = host.backend._scopes, host.backend._native.process_of(spawn)
-    scopes.restore(process, host.request(SCOPED, process="pre-start"), SCOPE_UNIT, None)
+    scopes.restore(process, host.request(SCOPED, process="pre-start"), SCOPE_UNIT, None if made else lambda: None)
     if how == "stock":
         scopes.take_stock({} if state is None else {SCOPE_UNIT: (state, b"")})
     elif state is None:
