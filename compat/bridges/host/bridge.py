@@ -67,7 +67,7 @@ class Bridge:
         mappings = Mappings(self._configuration.mappings)
         container = container_type(os.environ) or ("unknown" if greeting.kind == CONTAINER else "")
         settings = Settings(profile, level, container, greeting.kind == NONE)
-        tell, settled = (self._repeat, self._loop.quit) if self._replay else (self._tell, lambda: None)
+        tell, settled = (self._repeat, self._end_when_heard) if self._replay else (self._tell, lambda: None)
         session: Session
         if greeting.kind == SYSTEMD:
             aliases = Aliases((*self._configuration.aliases, *mappings.aliases()))
@@ -102,6 +102,9 @@ class Bridge:
         for fact in facts:
             for each in fact.events:
                 self._link.emit(each.name, (*each.env, "HOST_REPLAY=1"))
+
+    def _end_when_heard(self) -> None:
+        self._link.when_heard(self._loop.quit)
 
     def _tell(self, facts: Sequence[Fact]) -> None:
         for fact in facts:

@@ -119,6 +119,10 @@ class DaemonLink:
         """An ordinary event, which leaves the table alone (B205, B206)."""
         self._call(_MANAGER, _UPSTART, "EmitEvent", "sasb", (name, _texts(env), False), lambda reply: None)
 
+    def when_heard(self, done: Callable[[], None]) -> None:
+        """Call ``done`` when the daemon has taken what it was told until now; what is on its way to it when we hang up may be lost."""
+        self._call(_MANAGER, _PROPERTIES, "Get", "ss", (_UPSTART, "version"), lambda reply: done())
+
     def take_first_step_down(self, level: str, extra: Sequence[str], done: Callable[[], None]) -> None:
         """The first step on the way down; ``done`` is called when it is taken, or cannot be (B221)."""
         self._call(_MANAGER, _HOST, "ShutDown", "sasb", (level, _texts(extra), True), lambda reply: done(), _FOREVER)
