@@ -122,8 +122,14 @@ class TransientScopes:
     def job_removed(self, unit: str, result: str) -> None:
         """A job of systemd's is done."""
         leave = self._settling.get(unit)
-        if leave is not None:
-            self._settled(unit, leave, "" if result == "done" else f"the unit's job was {result}")
+        if leave is None:
+            return
+        self._settled(unit, leave, "" if result == "done" else f"the unit's job was {result}")
+        if result != "done":
+            # The process is not in it: what becomes of the unit says nothing of that.
+            request = self._inside.pop(self._connection.path(unit), None)
+            if request is not None:
+                self._units_of.pop(request.spawn, None)
 
     def removed(self, unit: str) -> None:
         """systemd has the unit no more."""

@@ -454,6 +454,7 @@ def test_x251_a_process_waits_for_its_scope(host: SystemdHost, outcome: str) -> 
         host.systemd.break_off()
     host.run(lambda: len(host.of(spawn)) == 2)
     assert isinstance(host.of(spawn)[1], ProcessExecuted)
+    assert (SCOPE_UNIT in host.backend._scopes.of_processes()) is (outcome not in ("failed", "removed"))
     text = _OUTCOMES[outcome]
     assert host.warnings() == ([f"web pre-start process runs without a unit of systemd: {text}"] if text else [])
     assert host.backend.placement(spawn).kind == (NATIVE if text else SCOPE)
