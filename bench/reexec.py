@@ -29,6 +29,7 @@ import _dbus_bindings as wire  # noqa: E402
 from dbus.exceptions import DBusException  # noqa: E402
 
 from bench.session import MANAGER, UPSTART, Session  # noqa: E402
+from compat.bridges.host.peer import Peer  # noqa: E402
 
 NATIVE, SYSTEMD = "native", "systemd"
 _INSIDE = "--inside"
@@ -42,7 +43,7 @@ class Client:
     """One connection whose calls wait, for use in one thread."""
 
     def __init__(self, address: str) -> None:
-        self.connection = wire.Connection(address)
+        self.connection = Peer(address)
 
     def call(self, path: str, interface: str, member: str, signature: str = "", *arguments: Any) -> Any:
         message = wire.MethodCallMessage(None, path, interface, member)

@@ -21,6 +21,7 @@ import _dbus_bindings as wire
 from _dbus_glib_bindings import DBusGMainLoop
 
 from bench.processes import end, total
+from compat.bridges.host.peer import Peer
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 MANAGER = "/com/ubuntu/Upstart"
@@ -73,7 +74,7 @@ class Session:
         mainloop = DBusGMainLoop()
         while True:
             try:
-                return wire.Connection(self.address, mainloop)
+                return Peer(self.address, mainloop)
             except Exception:
                 if self.process.poll() is not None:
                     raise RuntimeError((self.directory / "daemon.log").read_text()) from None

@@ -20,6 +20,8 @@ from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 import _dbus_bindings as bindings
 from dbus.mainloop.glib import DBusGMainLoop
 
+from compat.control.wire import Connection
+
 ROOT = Path(__file__).resolve().parent.parent.parent
 CLIENT = ROOT / "packaging" / "bin" / "initctl"
 MANAGER = "/com/ubuntu/Upstart"
@@ -177,7 +179,7 @@ class Peer:
         loop = DBusGMainLoop()
         if bus:
             self.address = bus
-            connection = bindings.Connection(bus, loop)
+            connection = Connection(bus, loop)
             connection.set_unique_name(self._ask_bus(connection, "Hello"))
             self._ask_bus(connection, "RequestName", "su", NAME, 4)
             self._accept(connection)

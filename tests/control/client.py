@@ -12,6 +12,8 @@ from typing import Any, Callable, List, Tuple
 import _dbus_bindings as bindings
 from dbus.mainloop.glib import DBusGMainLoop
 
+from compat.bridges.host.peer import Peer
+
 MANAGER = "/com/ubuntu/Upstart"
 U = "com.ubuntu.Upstart0_6"
 JOB = U + ".Job"
@@ -57,7 +59,7 @@ class Client:
     """One connection. ``destination``: None on a private socket, else the name to call on the bus."""
 
     def __init__(self, address: str, destination: str | None = None, bus: bool = False) -> None:
-        self.connection = bindings.Connection(address, DBusGMainLoop())
+        self.connection = Peer(address, DBusGMainLoop())
         self.destination = destination
         self.messages: List[Any] = []
         self.closed = False

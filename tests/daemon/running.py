@@ -16,6 +16,8 @@ from typing import Any, Optional, Union
 import _dbus_bindings as bindings
 from dbus.exceptions import DBusException
 
+from compat.bridges.host.peer import Peer
+
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 MANAGER = "/com/ubuntu/Upstart"
 U = "com.ubuntu.Upstart0_6"
@@ -65,7 +67,7 @@ class Client:
     """One private connection whose calls wait for their replies."""
 
     def __init__(self, address: str) -> None:
-        self.connection = bindings.Connection(address)
+        self.connection = Peer(address)
 
     def call(self, path: str, interface: str, member: str, signature: str = "", *arguments: object) -> Any:
         """The value that the call returns, a tuple if there are several; raises Failed."""

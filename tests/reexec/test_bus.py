@@ -9,6 +9,7 @@ import _dbus_bindings as bindings
 import pytest
 from _dbus_glib_bindings import DBusGMainLoop
 
+from compat.bridges.host.peer import Peer
 from tests.control.client import ALLOW_ALL, BusDaemon
 from tests.daemon.conftest import Launch
 from tests.daemon.running import MANAGER, PROPERTIES, Daemon, U, eventually
@@ -23,7 +24,7 @@ class Listener:
     """A client of the bus, who hears what the daemon says there."""
 
     def __init__(self, address: str) -> None:
-        self._connection = bindings.Connection(address, DBusGMainLoop())
+        self._connection = Peer(address, DBusGMainLoop())
         self._connection.set_exit_on_disconnect(False)
         self._call(_BUS, _BUS_PATH, _BUS, "Hello")
         self._call(_BUS, _BUS_PATH, _BUS, "AddMatch", f"type='signal',interface='{U}'")

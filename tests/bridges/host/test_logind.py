@@ -11,6 +11,7 @@ import _dbus_bindings as bindings
 
 from compat.bridges.host.logind import DelayLock
 from compat.bridges.host.logind_source import LogindSource
+from compat.bridges.host.peer import Peer
 from compat.loop import MainLoop
 from tests.control.client import ALLOW_ALL, BusDaemon
 from tests.daemon.test_loop import in_a_process
@@ -110,7 +111,7 @@ class FakeLogind:
     def __init__(self, address: str, glib: Any, kind: str) -> None:
         self.inhibited: List[Any] = []
         self._kind = kind
-        self.connection = bindings.Connection(address, glib)
+        self.connection = Peer(address, glib)
         self.connection.set_exit_on_disconnect(False)
         self.connection.add_message_filter(self._heard)
         hello = self._bus("Hello", "")
