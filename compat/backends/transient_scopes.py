@@ -127,16 +127,18 @@ class TransientScopes:
         self._settled(unit, leave, "" if result == "done" else f"the unit's job was {result}")
         if result != "done":
             # The process is not in it: what becomes of the unit says nothing of that.
-            request = self._inside.pop(self._connection.path(unit), None)
-            if request is not None:
-                self._units_of.pop(request.spawn, None)
+            self._forget(unit)
+
+    def _forget(self, unit: str) -> Optional[SpawnProcess]:
+        request = self._inside.pop(self._connection.path(unit), None)
+        if request is not None:
+            self._units_of.pop(request.spawn, None)
+        return request
 
     def removed(self, unit: str) -> None:
         """systemd has the unit no more."""
         self._is_left(unit)
-        request = self._inside.pop(self._connection.path(unit), None)
-        if request is not None:
-            self._units_of.pop(request.spawn, None)
+        request = self._forget(unit)
         self._vain.discard(unit)
         leave = self._settling.pop(unit, None)
         if leave is not None:
