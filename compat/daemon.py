@@ -32,6 +32,7 @@ from .bridges.host.loaded_jobs import RegisteredJobs
 from .bridges.host.master_table import PLAIN, SESSION
 from .bridges.host.wanted import Operand
 from .command_line import Information, Options, UsageError, parse
+from .config import read_ahead
 from .config.catalogue import Catalogue
 from .config.sources import Source, home_directory, session_sources, system_sources
 from .config.watcher import Watcher
@@ -498,8 +499,9 @@ class Daemon:
 
     def log(self, priority: int, text: str) -> None:
         """One line of the daemon's log; lines that nobody reads at the moment are tried again."""
-        self._log_lines(priority, text)
-        self._flush_later()
+        if priority >= self._log_lines.priority:
+            self._log_lines(priority, text)
+            self._flush_later()
 
     def _flush_later(self) -> None:
         if not self._flush_due and self._log_lines.pending():
@@ -567,7 +569,9 @@ def main(arguments: Optional[Sequence[str]] = None) -> int:
         print(error.text, end="", file=sys.stderr)
         return 1
     except Information as information:
-        print(information.text, end="")
+        print(information.text, end="", flush=True)
+        if read_ahead.VARIABLE in os.environ:
+            read_ahead.answer(0)
         return 0
     if not (options.has("--user") or options.has("--session") or "UPSTART_USE_SESSION_BUS" in os.environ) and os.getuid():
         print("init: Need to be root", file=sys.stderr)

@@ -20,7 +20,9 @@ from typing import AbstractSet, Any, Callable, Dict, List, Mapping, Optional, Se
 from . import VERSION
 from .backends.protocol import LastingBackend
 from .command_line import Options
+from .config import read_ahead
 from .config.catalogue import Catalogue
+from .config.names import CONF
 from .control import listening_socket
 from .control.calls import Call
 from .control.service import Control
@@ -106,7 +108,8 @@ class Succession:
         # What systemd gave at the start was taken, and is not for the next run.
         listening_socket.taken_back()
         self._program: List[str] = arguments.own_program(os.path.abspath(words[0]) if words else "", max(0, len(words) - 1))
-        self._departure = Departure(loop, self._log, self._command, self._trial, self._pack, self._leave, self._tell)
+        self._departure = Departure(
+            loop, self._log, self._command, self._trial, self._ahead, self._pack, self._leave, self._tell)
 
     def knows_nothing(self) -> None:
         """Neither the state nor a journal says anything of the predecessor's processes."""
@@ -122,6 +125,10 @@ class Succession:
             return
         assert self._inherited is not None
         core, claim = self._engine.core, self._inherited.claim
+        ahead = snapshot.ahead(restored.sections)
+        if ahead is not None and claim(ahead):
+            self._catalogue.read_ahead = read_ahead.receive(ahead)
+            os.close(ahead)
         logs = snapshot.held(restored.sections)
         for fd in snapshot.needed(restored.processes.values(), logs, core):
             claim(fd)
@@ -139,6 +146,7 @@ class Succession:
     def loaded(self) -> None:
         """The configuration was loaded: what has no file any more is forgotten (D122)."""
         if self._restored is not None:
+            self._catalogue.read_ahead = None
             for name in self._engine.job_names():
                 if self._catalogue.best(name) is None:
                     self._supervisor.feed(ForgetJob(name))
@@ -174,7 +182,7 @@ class Succession:
 
     def state(self) -> str:
         """The whole state as text (D197); nothing is changed by asking."""
-        return self._text({}, True)[0]
+        return self._text({}, True, -1)[0]
 
     def _refuse_at_the_end(self) -> None:
         if self._engine.core.session_end is not None:
@@ -182,7 +190,7 @@ class Succession:
         if self._host is not None and self._host.goes_down:
             raise Refused("Failed", "The host is going down")
 
-    def _text(self, control: Dict[str, Any], whole: bool) -> Tuple[str, Set[int]]:
+    def _text(self, control: Dict[str, Any], whole: bool, ahead: int) -> Tuple[str, Set[int]]:
         core = self._engine.core
         processes, logs, units = self._backend.states(), self._backend.held_states(), self._backend.unit_names()
         requests = self._job_units.state() if self._job_units is not None else {"askers": []}
@@ -194,10 +202,17 @@ class Succession:
             sources=[Source(source.path, source.is_file, tuple(jobs) if whole else ()) for source, jobs in self._catalogue.listing()],
             bus_address=self._control.bus_address, facts=self._host.state() if self._host is not None else None,
             sections={"control": control, "held": snapshot.encode_held(logs), "daemon": snapshot.encode_own(own), "units": units,
-                      "requests": requests})
+                      "requests": requests, "read_ahead": ahead})
         return serialise(core, moment), {*snapshot.needed(processes.values(), logs, core), *(each["fd"] for each in requests["askers"])}
 
-    def _pack(self, calls: List[Call], at_once: bool) -> Optional[Luggage]:
+    def _ahead(self) -> int:
+        try:
+            return read_ahead.request(source.encoded(name + CONF) for source, jobs in self._catalogue.listing() for name, _ in jobs)
+        except OSError:
+            # All is read later then.
+            return -1
+
+    def _pack(self, calls: List[Call], at_once: bool, ahead: int) -> Optional[Luggage]:
         self._refuse_at_the_end()
         if not self._backend.at_rest and not at_once:
             return None
@@ -205,8 +220,10 @@ class Succession:
         if control is None:
             return None
         self._log_lines.flush()
-        text, descriptors = self._text(control, False)
+        text, descriptors = self._text(control, False, ahead)
         descriptors.update(client["fd"] for client in control["clients"])
+        if ahead >= 0:
+            descriptors.add(ahead)
         return Luggage(text, descriptors)
 
     def _leave(self, taken: AbstractSet[int]) -> Callable[[], None]:

@@ -29,6 +29,7 @@ from ..parser import JobDefinition, ParseError, parse_job
 from ..parser.errors import UNKNOWN_STANZA
 from ..parser.tokens import Tokens
 from .names import CONF, OVERRIDE
+from .read_ahead import ReadAhead
 from .sources import Log, Source
 from .tree import Found, NotRegular, read_regular, walk
 
@@ -82,9 +83,13 @@ class Catalogue:
     def __init__(self, sources: Sequence[Source], feed: Feed, log: Log) -> None:
         self.sources: Tuple[Source, ...] = tuple(sources)
         self.observer: Observer = _Nobody()
+        #: What a load need not read, because it was read before.
+        self.read_ahead: Optional[ReadAhead] = None
         self._feed = feed
         self._log = log
         self._files = [_Files() for _ in self.sources]
+        #: While all sources are read: of each that was listed the names of jobs with an override.
+        self._listed: Dict[int, AbstractSet[str]] = {}
 
     def best(self, name: str) -> Optional[JobDefinition]:
         """The best definition of a job name, None if there is none (E116)."""
@@ -110,13 +115,19 @@ class Catalogue:
 
     def reload(self) -> None:
         """Read every ``.conf`` of every source again and forget those that are gone (D134-D137, P16)."""
-        for index in range(len(self.sources)):
-            self._load_source(index)
+        try:
+            for index in range(len(self.sources)):
+                self._load_source(index)
+        finally:
+            self._listed = {}
 
     def load_source(self, index: int) -> None:
         """The same for one source: its directory has appeared (D112, D113 BEYOND)."""
         affected = {name for files in self._files[index + 1:] for name, place in files.overridden.items() if place == index}
-        affected.update(self._load_source(index).overrides)
+        try:
+            affected.update(self._load_source(index).overrides)
+        finally:
+            self._listed = {}
         for below in range(index + 1, len(self.sources)):
             for name in sorted(affected & self._files[below].jobs.keys()):
                 self.conf_written(below, name)
@@ -131,6 +142,7 @@ class Catalogue:
                 self._check_file(source)
             else:
                 found = walk(source, "", lambda relative: self.observer.enter(index, relative), self._log)
+                self._listed[index] = frozenset(found.overrides)
         except OSError as error:
             if error.errno != errno.ENOENT:
                 self._log(ERROR, f"{source.path}: Unable to load configuration: {error.strerror}")
@@ -164,29 +176,37 @@ class Catalogue:
         path = self.sources[index].text(name + CONF)
         self._log(DEBUG, f"conf_load_path_with_override: Loading configuration file {path}")
         self._files[index].overridden.pop(name, None)
-        try:
-            data = read_regular(self.sources[index].encoded(name + CONF))
-        except NotRegular:
-            self.conf_gone(index, name)
-            return
-        except OSError as error:
-            # P18: no class is left, nor the file itself.
-            self._log(ERROR, f"{path}: Error while loading configuration file: {error.strerror}")
-            self.conf_gone(index, name)
-            return
+        encoded = self.sources[index].encoded(name + CONF)
+        definition = self.read_ahead.definition(encoded) if self.read_ahead is not None else None
+        data = b""
+        if definition is None:
+            try:
+                data = read_regular(encoded)
+            except NotRegular:
+                self.conf_gone(index, name)
+                return
+            except OSError as error:
+                # P18: no class is left, nor the file itself.
+                self._log(ERROR, f"{path}: Error while loading configuration file: {error.strerror}")
+                self.conf_gone(index, name)
+                return
         self._log(DEBUG, f"conf_reload_path: Loading {name} from {path}")
-        definition: Optional[JobDefinition] = None
+        if definition is None:
+            definition = self._parsed(data, path)
+        if definition is not None:
+            self._log(DEBUG, f"parse_job: Creating new JobClass {name}")
+            definition = self._overridden(index, name, path, definition)
+        self._replace(index, name, definition)
+
+    def _parsed(self, data: bytes, path: str) -> Optional[JobDefinition]:
         try:
-            definition = parse_job(data)
+            return parse_job(data)
         except ParseError as error:
             self._log(ERROR, error.describe(path))
         except Exception as error:
             # A defect of the parser costs this file, not those after it.
             self._log(ERROR, f"{path}: Internal error: {type(error).__name__}: {error}")
-        else:
-            self._log(DEBUG, f"parse_job: Creating new JobClass {name}")
-            definition = self._overridden(index, name, path, definition)
-        self._replace(index, name, definition)
+        return None
 
     def conf_gone(self, index: int, name: str) -> None:
         """``NAME.conf`` of a source is not there any more (D96, D123); nothing if it was not known."""
@@ -247,7 +267,7 @@ class Catalogue:
         """The definition with its override, if there is one and it is valid (P10, P12, B1)."""
         for place in range(index + 1):
             source = self.sources[place]
-            if source.is_file:
+            if source.is_file or name not in self._listed.get(place, (name,)):
                 continue
             try:
                 data = read_regular(source.encoded(name + OVERRIDE))

@@ -9,13 +9,15 @@ from __future__ import annotations
 
 from typing import Dict, List, Optional, Tuple
 
-from ..parser.definition import Condition, Match
-from .conditions import first_literal, postfix
+from ..parser.definition import Match
+from .conditions import Postfix, first_literal, postfix
 from .events import Event
 from .jobs import JobClass, place
 
 #: event name -> fixed value of the first variable (None: any) -> names of classes
 _Index = Dict[str, Dict[Optional[str], Dict[str, None]]]
+#: the leaves of a condition as places in an index
+_Keys = List[Tuple[str, Optional[str]]]
 
 
 class Registry:
@@ -37,14 +39,14 @@ class Registry:
     def add(self, job: JobClass) -> None:
         """Register a class whose name is free."""
         self.classes[job.name] = job
-        _enter(self._starts, job.definition.start_on, job.name)
-        _enter(self._stops, job.definition.stop_on, job.name)
+        _enter(self._starts, _start_keys(job), job.name)
+        _enter(self._stops, _stop_keys(job), job.name)
 
     def remove(self, job: JobClass) -> None:
         """Unregister a class."""
         del self.classes[job.name]
-        _leave(self._starts, job.definition.start_on, job.name)
-        _leave(self._stops, job.definition.stop_on, job.name)
+        _leave(self._starts, _start_keys(job), job.name)
+        _leave(self._stops, _stop_keys(job), job.name)
 
     def ordered(self) -> List[JobClass]:
         """Every class in the order of E83."""
@@ -75,19 +77,26 @@ def _order(job: JobClass) -> int:
     return job.order
 
 
-def _keys(condition: Optional[Condition]) -> List[Tuple[str, Optional[str]]]:
-    if condition is None:
-        return []
-    return [(leaf.event, first_literal(leaf)) for leaf in postfix(condition) if isinstance(leaf, Match)]
+def _start_keys(job: JobClass) -> _Keys:
+    return _keys(job.start_on.nodes) if job.start_on is not None else []
 
 
-def _enter(index: _Index, condition: Optional[Condition], name: str) -> None:
-    for event, value in _keys(condition):
+def _stop_keys(job: JobClass) -> _Keys:
+    condition = job.definition.stop_on
+    return _keys(postfix(condition)) if condition is not None else []
+
+
+def _keys(nodes: Postfix) -> _Keys:
+    return [(leaf.event, first_literal(leaf)) for leaf in nodes if isinstance(leaf, Match)]
+
+
+def _enter(index: _Index, keys: _Keys, name: str) -> None:
+    for event, value in keys:
         index.setdefault(event, {}).setdefault(value, {})[name] = None
 
 
-def _leave(index: _Index, condition: Optional[Condition], name: str) -> None:
-    for event, value in _keys(condition):
+def _leave(index: _Index, keys: _Keys, name: str) -> None:
+    for event, value in keys:
         by_value = index.get(event)
         if by_value is None:
             continue

@@ -32,19 +32,21 @@ class Luggage(NamedTuple):
 
 
 class Departure:
-    """``pack(calls, at_once)`` makes the Luggage, without keeping the clients that made the calls, or raises Refused; None if
-    somebody needs another moment and it has not to be at once. ``command(state_fd)`` gives the words to execute, ``trial`` those
-    by which it is tried out. ``tell(calls, reason)`` says that nothing came
-    of it. ``leave()`` is the last moment before the exec; what it returns is called if that fails.
+    """``ahead`` gives the memfd by which the trial is asked to read ahead, -1 for none. ``pack(calls, at_once, ahead)`` makes the
+    Luggage, without keeping the clients that made the calls, or raises Refused; None if somebody needs another moment and it has not
+    to be at once. ``command(state_fd)`` gives the words to execute, ``trial`` those by which it is tried out. ``tell(calls, reason)``
+    says that nothing came of it. ``leave()`` is the last moment before the exec; what it returns is called if that fails.
     """
 
     def __init__(self, loop: MainLoop, log: Callable[[int, str], None], command: Callable[[int], List[str]], trial: Callable[[], List[str]],
-                 pack: Callable[[List[Any], bool], Optional[Luggage]], leave: Callable[[AbstractSet[int]], Callable[[], None]],
-                 tell: Callable[[List[Any], str], None]) -> None:
+                 ahead: Callable[[], int], pack: Callable[[List[Any], bool, int], Optional[Luggage]],
+                 leave: Callable[[AbstractSet[int]], Callable[[], None]], tell: Callable[[List[Any], str], None]) -> None:
         self._loop = loop
         self._log = log
         self._command = command
         self._trial = trial
+        self._make_ahead = ahead
+        self._ahead = -1
         self._pack = pack
         self._leave = leave
         self._tell = tell
@@ -56,7 +58,8 @@ class Departure:
         if call is not None:
             self._calls.append(call)
         if self._trying is None:
-            self._trying = Trial(self._loop, self._trial(), self._tried)
+            self._ahead = self._make_ahead()
+            self._trying = Trial(self._loop, self._trial(), self._tried, self._ahead)
 
     def _tried(self, reason: Optional[str]) -> None:
         if reason is not None:
@@ -69,7 +72,7 @@ class Departure:
         before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
         try:
             self._loop.handle_signals()
-            luggage = self._pack(self._calls, time.monotonic() >= end)
+            luggage = self._pack(self._calls, time.monotonic() >= end, self._ahead)
             if luggage is not None:
                 self._go(luggage)
             else:
@@ -106,6 +109,9 @@ class Departure:
 
     def _give_up(self, reason: str) -> None:
         self._trying = None
+        ahead, self._ahead = self._ahead, -1
+        if ahead >= 0:
+            os.close(ahead)
         calls, self._calls = self._calls, []
         self._log(ERROR, reason)
         self._tell(calls, reason)

@@ -6,6 +6,7 @@ The engine and its processes have keys of their own in the text (compat.state); 
 * ``held``: output of processes that ended (D206);
 * ``units``: names of systemd's units that are ours;
 * ``requests``: units of jobs that have asked for something (units/requests.py);
+* ``read_ahead``: the memfd with the job files that were parsed before (config/read_ahead.py), -1 for none;
 * ``daemon``: the log's priority (D245), its lines that could not be written yet, and the limit of descriptors that jobs get.
 """
 from __future__ import annotations
@@ -77,6 +78,12 @@ def units(sections: Mapping[str, Any]) -> Optional[List[str]]:
     except Unreadable:
         entries = []
     return None if entries is None else [entry for entry in entries if type(entry) is str and entry.isascii()]
+
+
+def ahead(sections: Mapping[str, Any]) -> Optional[int]:
+    """Section ``read_ahead``; None if there is none."""
+    found = sections.get("read_ahead")
+    return found if type(found) is int and found >= 0 else None
 
 
 def needed(processes: Iterable[ProcessState], logs: Iterable[LogState], core: Core) -> Iterator[int]:

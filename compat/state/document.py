@@ -143,6 +143,24 @@ def _source(source: Source) -> Dict[str, Any]:
 # -- reading -------------------------------------------------------------------------------------------------
 
 
+def _number(digits: str) -> int:
+    # The time that conversion takes grows with the square of the length.
+    if len(digits) > _LONGEST_NUMBER:
+        raise ValueError("a number with too many digits")
+    return int(digits)
+
+
+def _python_limits_numbers() -> bool:
+    try:
+        int("1" * 5000)
+    except ValueError:
+        return True
+    return False
+
+
+#: To be asked for each number costs as much as many a part of the rest.
+_parse_int = None if _python_limits_numbers() else _number
+
 def deserialise(state: str, core: Core, now: float, is_open: Callable[[int], bool] = lambda fd: True) -> Restored:
     """Fill a fresh Core. ``now`` is the monotonic time; ``is_open`` says whether a descriptor of events is one of ours.
 
@@ -215,20 +233,13 @@ def _parse(state: str) -> Record:
     if len(state) > LARGEST:
         raise StateError(f"it is too large ({len(state)} characters)")
     try:
-        root = json.loads(state, parse_int=_number, parse_constant=_constant)
+        root = json.loads(state, parse_int=_parse_int, parse_constant=_constant)
     except (ValueError, RecursionError) as error:
         raise StateError(f"it is not JSON: {str(error) or type(error).__name__}") from None
     try:
         return Record(root)
     except Unreadable as fault:
         raise StateError(f"it is {fault}") from None
-
-
-def _number(digits: str) -> int:
-    # The time that conversion takes grows with the square of the length.
-    if len(digits) > _LONGEST_NUMBER:
-        raise ValueError("a number with too many digits")
-    return int(digits)
 
 
 def _constant(name: str) -> float:
