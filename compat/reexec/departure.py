@@ -9,6 +9,7 @@ well be given a pipe (arrival.py).
 """
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import time
@@ -70,6 +71,8 @@ class Departure:
     def _attempt(self, end: float) -> None:
         # All of them: SIGCHLD and the like come when the new program is ready for them (D177).
         before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+        # All that is made now goes with the exec, and clients wait.
+        gc.disable()
         try:
             self._loop.handle_signals()
             luggage = self._pack(self._calls, time.monotonic() >= end, self._ahead)
@@ -83,6 +86,7 @@ class Departure:
             self._give_up(f"{type(error).__name__}: {error}")
             raise
         finally:
+            gc.enable()
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
     def _go(self, luggage: Luggage) -> None:
