@@ -181,7 +181,7 @@ def test_c5_respawn_is_not_seen_and_its_limit_fails_the_unit(upstart: Upstart, j
     for _ in range(2):
         pid = upstart.main("eleven").pid
         os.kill(pid, signal.SIGKILL)
-        eventually(lambda: upstart.instances("eleven") and upstart.main_pid("eleven") not in (0, pid))  # noqa: B023
+        upstart.wait_respawned("eleven", pid)
         assert active("eleven") == "active" and shown("eleven.service", "MainPID") == holder
     os.kill(upstart.main("eleven").pid, signal.SIGKILL)
     wait_active("eleven", "failed")
@@ -199,8 +199,7 @@ def test_c5_start_of_a_job_by_its_own_stop(upstart: Upstart, job: Any) -> None:
     for _ in range(5):
         before = upstart.main("twelve-c").pid
         os.kill(before, signal.SIGKILL)
-        eventually(lambda: upstart.instances("twelve-c") and upstart.main_pid("twelve-c") not in (0, before))  # noqa: B023
-        upstart.wait_running("twelve-c")
+        upstart.wait_respawned("twelve-c", before)
         # What is active may still be the unit of the run before.
         wait_active("twelve-c")
         assert state(upstart, "twelve-c") == ("start", "running")

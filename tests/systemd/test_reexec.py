@@ -84,7 +84,7 @@ def test_d194_d236_d237_what_ends_meanwhile_ended_as_it_did(launch: Launch, plac
         "ends:failed:main:7:", "ends-scope:failed:main:7:", "task:failed:main:7:", "pre:failed:pre-start:3:", "killed:failed:main::KILL",
         "killed-scope:failed:main::KILL", "stopped:ok:::"} <= set(text(seen).split()), lambda: text(seen) + daemon.log())
     for name in ("respawns", "respawns-scope"):
-        eventually(lambda name=name: daemon.running(name) and daemon.main(name).pid != pids[name])  # type: ignore[misc]
+        daemon.wait_respawned(name, pids[name])
     assert len(text(seen).split()) == 7 and daemon.instances("stopped") == {}
     daemon.stop("respawns")
     daemon.stop("respawns-scope")
@@ -160,7 +160,7 @@ def test_x258_the_parent_is_held_until_systemd_knows_the_child(launch: Launch, p
     assert daemon.main("j").pid == child and "does not take" not in daemon.errors
     eventually(lambda: not alive(parent))
     os.kill(child, signal.SIGKILL)
-    eventually(lambda: daemon.running("j") and daemon.main("j").pid != child)
+    daemon.wait_respawned("j", child)
 
 
 @pytest.fixture
@@ -238,7 +238,7 @@ def test_d228_without_pystemd_jobs_are_supervised_by_pid(
     assert text(went) == "unborn\n" and {name: daemon.main(name).pid for name in pids} == pids
     for name, pid in pids.items():
         os.kill(pid, signal.SIGKILL)
-        eventually(lambda name=name, pid=pid: daemon.running(name) and daemon.main(name).pid != pid, daemon.log)  # type: ignore[misc]
+        daemon.wait_respawned(name, pid)
         daemon.stop(name)
     assert "Internal error" not in daemon.output + daemon.errors
 
@@ -254,7 +254,7 @@ def test_d229_systemd_itself_is_executed_anew_meanwhile(launch: Launch, window: 
     for name, pid in pids.items():
         assert daemon.main(name).pid == pid
         os.kill(pid, signal.SIGKILL)
-        eventually(lambda name=name, pid=pid: daemon.running(name) and daemon.main(name).pid != pid)  # type: ignore[misc]
+        daemon.wait_respawned(name, pid)
         assert unit_of(daemon.main(name).pid)
 
 
@@ -272,7 +272,7 @@ def test_x250_systemd_that_does_not_answer_meanwhile(launch: Launch, window: Win
     daemon.start("c")
     eventually(lambda: unit_of(daemon.main("c").pid), daemon.log)
     os.kill(pids[0], signal.SIGKILL)
-    eventually(lambda: daemon.running("a") and daemon.main("a").pid != pids[0])
+    daemon.wait_respawned("a", pids[0])
 
 
 @pytest.mark.parametrize("kind", ["service", "scope"])

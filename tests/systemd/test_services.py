@@ -317,8 +317,7 @@ def test_x254_the_engine_respawns_and_systemd_does_not(job: Any, upstart: Upstar
     pids, invocations = {process.pid}, {shown(unit, "InvocationID")}
     for count in range(2, 5):
         os.kill(process.pid, signal.SIGKILL)
-        eventually(lambda: upstart.running(name) and upstart.main(name).pid not in pids, upstart.log)
-        process = upstart.main(name)
+        process = Process(upstart.wait_respawned(name, process.pid))
         pids.add(process.pid)
         invocations.add(shown(unit_of(process.pid), "InvocationID"))
         assert len(pids) == len(invocations) == count
