@@ -68,7 +68,8 @@ def test_d194_d236_d237_what_ends_meanwhile_ended_as_it_did(launch: Launch, plac
     go, seen = place / "go", place / "seen"
     texts = {"ends": _ENDS % WAIT % go, "ends-scope": _IN_A_SCOPE + _ENDS % WAIT % go, "task": "task\n" + _ENDS % WAIT % go,
              "pre": f"pre-start script\n{WAIT % go}\nexit 3\nend script\n{SLEEP}", "killed": SLEEP, "killed-scope": _IN_A_SCOPE + SLEEP,
-             "respawns": "respawn\n" + SLEEP, "respawns-scope": _IN_A_SCOPE + "respawn\n" + SLEEP, "stopped": "respawn\n" + SLEEP}
+             "respawns": "respawn\n" + SLEEP, "respawns-scope": _IN_A_SCOPE + "respawn\n" + SLEEP, "stopped": "respawn\n" + SLEEP,
+             "stopped-scope": f"{_IN_A_SCOPE}respawn\npre-stop exec sh -c 'echo pre-stop >> {seen}'\n{SLEEP}"}
     daemon = launch({"seen.conf": _SEEN % seen, **{f"{name}.conf": job for name, job in texts.items()}}, python=(str(window.program),))
     for name in texts:
         daemon.start(name, wait=name not in ("task", "pre"))
@@ -79,13 +80,18 @@ def test_d194_d236_d237_what_ends_meanwhile_ended_as_it_did(launch: Launch, plac
         for name in ("killed", "killed-scope", "respawns", "respawns-scope"):
             os.kill(pids[name], signal.SIGKILL)
         assert systemctl("stop", "--no-block", unit_of(pids["stopped"]))[0] == 0
+        # Nobody is asked about it, nothing in it is signalled, and it is over at once.
+        scope = unit_of(pids["stopped-scope"])
+        assert systemctl("stop", scope)[0] == 0 and units().get(scope) in (None, "inactive") and alive(pids["stopped-scope"])
         eventually(lambda: not alive(pids["ends"]))
     eventually(lambda: {
         "ends:failed:main:7:", "ends-scope:failed:main:7:", "task:failed:main:7:", "pre:failed:pre-start:3:", "killed:failed:main::KILL",
-        "killed-scope:failed:main::KILL", "stopped:ok:::"} <= set(text(seen).split()), lambda: text(seen) + daemon.log())
+        "killed-scope:failed:main::KILL", "stopped:ok:::", "pre-stop", "stopped-scope:ok:::"} <= set(text(seen).split()),
+        lambda: text(seen) + daemon.log())
     for name in ("respawns", "respawns-scope"):
         daemon.wait_respawned(name, pids[name])
-    assert len(text(seen).split()) == 7 and daemon.instances("stopped") == {}
+    assert len(text(seen).split()) == 9 and daemon.instances("stopped") == {} == daemon.instances("stopped-scope")
+    assert not alive(pids["stopped-scope"])
     daemon.stop("respawns")
     daemon.stop("respawns-scope")
     eventually(lambda: not units(), units)
