@@ -114,8 +114,8 @@ def test_c5_a_start_that_fails_fails_with_the_reason(upstart: Upstart, job: Any)
     code, _, errors = systemctl("start", "five")
     assert code == 1 and "failed" in errors
     assert active("five") == "failed"
-    assert "Job failed to start (a process ended with status 7)" in eventually(
-        lambda: subprocess.run(["journalctl", "-b", "-u", "five", "-o", "cat", "--no-pager"], capture_output=True, text=True).stdout)
+    eventually(lambda: "Job failed to start (a process ended with status 7)" in subprocess.run(
+        ["journalctl", "-b", "-u", "five", "-o", "cat", "--no-pager"], capture_output=True, text=True).stdout)
     (upstart.conf / "five.conf").write_text(SERVICE)
     upstart.reload_configuration()
     ok("start", "five")
@@ -123,11 +123,15 @@ def test_c5_a_start_that_fails_fails_with_the_reason(upstart: Upstart, job: Any)
 
 
 def test_c5_start_of_a_job_that_is_starting_waits_for_it(upstart: Upstart, job: Any) -> None:
-    job("six", "pre-start exec sleep 0.5\n" + SERVICE)
+    go = upstart.directory / "go.six"
+    job("six", f"pre-start exec sh -c 'until test -e {go}; do sleep 0.02; done'\n" + SERVICE)
     upstart.start("six", wait=False)
-    assert state(upstart, "six") == ("start", "pre-start")
-    ok("start", "six")
-    assert state(upstart, "six") == ("start", "running")
+    eventually(lambda: state(upstart, "six") == ("start", "pre-start"), upstart.log)
+    with subprocess.Popen(["systemctl", "start", "six"]) as start:
+        wait_active("six", "activating")
+        assert start.poll() is None
+        go.touch()
+    assert start.returncode == 0 and state(upstart, "six") == ("start", "running")
 
 
 def test_c5_a_task_is_started_each_time(upstart: Upstart, job: Any) -> None:
@@ -209,8 +213,9 @@ def test_c5_the_process_of_the_unit_is_replaced(upstart: Upstart, job: Any) -> N
     job("thirteen", SERVICE)
     ok("start", "thirteen")
     pid = upstart.main("thirteen").pid
+    holder = shown("thirteen.service", "MainPID")
     ok("kill", "-s", "KILL", "thirteen")
-    eventually(lambda: active("thirteen") == "active" and shown("thirteen.service", "MainPID") != "0")
+    eventually(lambda: active("thirteen") == "active" and shown("thirteen.service", "MainPID") not in ("0", holder))
     assert upstart.main("thirteen").pid == pid, "and the job has not noticed"
 
 
