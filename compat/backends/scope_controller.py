@@ -31,10 +31,19 @@ class ScopeController:
     def start(self, unit: str, properties: List[Property]) -> Tuple[bytes, ...]:
         """As SystemdConnection.start_transient. Raises SystemdError."""
         try:
-            if not self._bus.is_open:
-                self._open()
+            if self._bus.is_open:
+                return self._make(unit, properties)
+        except SystemdError:
+            if self._bus.is_open:
+                raise
+            # The bus has gone, and is back perhaps.
+        try:
+            self._open()
         except SystemdError:
             return self._otherwise.start_transient(unit, properties)
+        return self._make(unit, properties)
+
+    def _make(self, unit: str, properties: List[Property]) -> Tuple[bytes, ...]:
         return self._bus.start_transient(unit, [*properties, Property(b"Controller", b"s", self._bus.unique_name())])
 
     def _open(self) -> None:

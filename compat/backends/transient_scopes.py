@@ -4,18 +4,19 @@ A process waits for leave until its scope is there. A scope that cannot be made 
 """
 from __future__ import annotations
 
+import errno
 from functools import partial
-from typing import Any, Callable, Dict, List, Mapping, Optional, Set, Tuple
+from typing import Any, Callable, Dict, Mapping, NamedTuple, Optional, Set, Tuple
 
 from ..engine.actions import INFO, WARN, SpawnProcess
 from ..engine.inputs import StopFromOutside
 from .child_setup import Process, display_name
+from .enclosure import Enclosure
 from .identity import start_time
 from .protocol import Feed, Later, Log
 from .scope_controller import ScopeController
 from .systemd_connection import SystemdConnection, SystemdError
 from .transient_units import TransientUnits
-from .unit_names import scope_of
 from .unit_properties import scope_properties, unit_description
 
 _UNIT_INTERFACE = b"org.freedesktop.systemd1.Unit"
@@ -26,6 +27,13 @@ _PATIENCE = 5.0
 Leave = Callable[[], None]
 #: Told of a process that has no unit, why, and how loud that is to be said.
 Without = Callable[[SpawnProcess, str, int], None]
+
+
+class _Settling(NamedTuple):
+    """A scope that is being made, and what gives its process leave. ``enclosure``: the process has it, and waits for nothing."""
+
+    leave: Leave
+    enclosure: Optional[Enclosure] = None
 
 
 class TransientScopes:
@@ -40,8 +48,8 @@ class TransientScopes:
         self._units = units
         self._without = without
         self._controller = ScopeController(watch, unwatch, self._is_stopped, connection)
-        #: Those that are being made: unit -> what gives the process leave.
-        self._settling: Dict[str, Leave] = {}
+        #: Those that are being made.
+        self._settling: Dict[str, _Settling] = {}
         #: By the path of the unit: what is inside.
         self._inside: Dict[bytes, SpawnProcess] = {}
         self._units_of: Dict[int, str] = {}
@@ -61,11 +69,11 @@ class TransientScopes:
             return
         self._inside[self._connection.path(unit)] = request
         self._units_of[request.spawn] = unit
-        self._await(unit, leave)
+        self._await(unit, _Settling(leave))
 
-    def _await(self, unit: str, leave: Leave) -> None:
-        self._settling[unit] = leave
-        self._later(_PATIENCE, partial(self._settled, unit, leave, "systemd does not answer"))
+    def _await(self, unit: str, settling: _Settling) -> None:
+        self._settling[unit] = settling
+        self._later(_PATIENCE, partial(self._settled, unit, settling, "systemd does not answer"))
 
     def restore(self, process: Process, request: SpawnProcess, unit: str, leave: Optional[Leave]) -> None:
         """Know the scope again that the daemon before this one, in its place, had made; ``leave`` if the process waits for it."""
@@ -73,7 +81,7 @@ class TransientScopes:
         self._units_of[request.spawn] = unit
         self._uncontrolled[unit] = process
         if leave is not None:
-            self._await(unit, leave)
+            self._await(unit, _Settling(leave))
 
     def watch_again(self) -> None:
         """systemd asks who had a scope made to stop it. Where that was a daemon before this one, nobody is asked: it is seen."""
@@ -87,9 +95,9 @@ class TransientScopes:
             if unit not in listed:
                 self.removed(unit)
                 continue
-            leave = self._settling.get(unit)
-            if leave is not None and listed[unit][0] == b"active":
-                self._settled(unit, leave, "")
+            settling = self._settling.get(unit)
+            if settling is not None and listed[unit][0] == b"active":
+                self._settled(unit, settling, "")
             self._changed(unit, _UNIT_INTERFACE, {b"ActiveState": listed[unit][0]})
 
     def ask_about(self, unit: str) -> bool:
@@ -121,10 +129,16 @@ class TransientScopes:
 
     def job_removed(self, unit: str, result: str) -> None:
         """A job of systemd's is done."""
-        leave = self._settling.get(unit)
-        if leave is None:
+        settling = self._settling.get(unit)
+        if settling is None:
             return
-        self._settled(unit, leave, "" if result == "done" else f"the unit's job was {result}")
+        if result != "done" and settling.enclosure is not None and unit not in self._vain:
+            del self._settling[unit]
+            request = self._forget(unit)
+            if request is not None and not self._enclose(request, settling.enclosure) and settling.enclosure.scope:
+                self._without(request, f"the unit's job was {result}", WARN)
+            return
+        self._settled(unit, settling, "" if result == "done" else f"the unit's job was {result}")
         if result != "done":
             # The process is not in it: what becomes of the unit says nothing of that.
             self._forget(unit)
@@ -140,20 +154,20 @@ class TransientScopes:
         self._is_left(unit)
         request = self._forget(unit)
         self._vain.discard(unit)
-        leave = self._settling.pop(unit, None)
-        if leave is not None:
+        settling = self._settling.pop(unit, None)
+        if settling is not None:
             if request is not None:
                 self._without(request, "the unit was removed", WARN)
-            leave()
+            settling.leave()
 
-    def _settled(self, unit: str, leave: Leave, trouble: str) -> None:
-        if self._settling.get(unit) is not leave:
+    def _settled(self, unit: str, settling: _Settling, trouble: str) -> None:
+        if self._settling.get(unit) is not settling:
             return
         del self._settling[unit]
         request = self._inside.get(self._connection.path(unit))
         if trouble and request is not None:
             self._without(request, trouble, WARN)
-        leave()
+        settling.leave()
         if unit in self._vain:
             self._vain.discard(unit)
             self._units.release(unit)
@@ -169,32 +183,35 @@ class TransientScopes:
 
         ``name`` is that of the process for people. False if the process is in none, or stays there.
         """
-        old = scope_of(pid)
-        if not old:
-            return False
-        try:
+        return self._enclose(request, Enclosure(self._connection, name, pid))
+
+    def _enclose(self, request: SpawnProcess, enclosure: Enclosure) -> bool:
+        trouble = ""
+        for pids in iter(enclosure.pids, []):
+            properties = scope_properties(request, unit_description(request, enclosure.name), *pids)
             try:
-                pids = self._connection.pids_in(old)
-            except SystemdError:
-                # It was stopped while no daemon ran, which ends nothing.
-                pids = []
-            properties = scope_properties(request, unit_description(request, name), *(pids if pid in pids else [pid]))
-            unit = self._units.make(request, ".scope", properties, self._controller.start)
-        except SystemdError as error:
-            self._log(INFO, f"{name} is not stopped by a stop of {old}: {error}")
-            return False
-        self._inside[self._connection.path(unit)] = request
-        self._units_of[request.spawn] = unit
-        self._await(unit, lambda: None)
-        return True
+                unit = self._units.make(request, ".scope", properties, self._controller.start)
+            except SystemdError as error:
+                trouble = str(error)
+                if error.number == errno.ETIMEDOUT or not self._connection.is_open:
+                    break
+                continue
+            self._inside[self._connection.path(unit)] = request
+            self._units_of[request.spawn] = unit
+            self._await(unit, _Settling(lambda: None, enclosure))
+            return True
+        scope = enclosure.scope
+        if trouble and scope:
+            self._log(INFO, f"{enclosure.name} is not stopped by a stop of {scope}: {trouble}")
+        return False
 
     def lost(self) -> None:
         """Nobody will say any more that a scope is there: those that wait go on."""
-        leaves: List[Leave] = list(self._settling.values())
+        settling = list(self._settling.values())
         self._settling.clear()
         self._vain.clear()
-        for leave in leaves:
-            leave()
+        for each in settling:
+            each.leave()
 
     def unit(self, spawn: int) -> str:
         """The unit that a process is in, "" if it is in none of these."""

@@ -7,7 +7,7 @@ What happens to one, and the method that is called then:
     _said_pid     the launcher runs in the unit and said its pid: ProcessSpawned, then leave to go on
     _main_pid     a fork was followed (tracee.py): parent and child are held until systemd knows the new pid
     _ended        systemd says how the main process ended: ProcessEnded
-    adopt         a service of a daemon before this one is found again
+    adopt         a service of a daemon before this one is found again (found_services.py)
     restore       this one replaces the daemon that had it, and has all that was known of it
 
 systemd is these processes' parent, so their end comes as a change of properties and not through waitpid. Should
@@ -15,13 +15,10 @@ systemd not tell of an end that a pidfd shows, it is asked.
 """
 from __future__ import annotations
 
-import array
 import errno
 import os
-import select
 import signal
 import socket
-import sys
 from functools import partial
 from typing import Any, Callable, Dict, List, Optional, Set, Tuple
 
@@ -30,8 +27,6 @@ from ..engine.inputs import (
     ProcessContinued,
     ProcessEnded,
     ProcessExecuted,
-    ProcessLost,
-    ProcessNeverRan,
     ProcessSpawned,
     ProcessSpawnFailed,
     ProcessVanished,
@@ -39,20 +34,21 @@ from ..engine.inputs import (
     StopFromOutside,
 )
 from ..state.processes import ProcessState, UnitState, Waiting
-from . import found_services, main_pid, signal_delivery, spawn_errors
+from . import main_pid, signal_delivery, spawn_errors
 from .child_setup import ChildSetup, Process, display_name
+from .found_services import FoundServices, status_of
 from .identity import Identity
 from .kept_descriptors import is_channel
 from .placement import SERVICE
 from .protocol import Feed, Later, Log, ProcessDefaults, Stray
-from .systemd_connection import Run, SystemdConnection, SystemdError
+from .systemd_connection import SystemdConnection, SystemdError
 from .tracee import TraceeTable
 from .transient_scopes import Without
 from .transient_units import TransientUnits
+from .unit_channel import UnitChannel
 from .unit_properties import service_properties, unit_description
 
 _SERVICE_INTERFACE, _UNIT_INTERFACE = b"org.freedesktop.systemd1.Service", b"org.freedesktop.systemd1.Unit"
-_CLD_EXITED = 1
 #: Active and sub state of a service whose process runs, and nobody is about to stop it.
 _AT_WORK = (b"active", b"running")
 # systemd's EXIT_NICE, EXIT_LIMITS, EXIT_OOM_ADJUST, EXIT_GROUP and EXIT_USER: it could not do what the job file asks for.
@@ -70,7 +66,7 @@ class _Service:
 
     __slots__ = ("awaited_pid", "channel", "invocation", "process", "request", "stop_requested", "unit")
 
-    def __init__(self, request: SpawnProcess, process: Process, unit: str, channel: Optional[socket.socket]) -> None:
+    def __init__(self, request: SpawnProcess, process: Process, unit: str, channel: Optional[UnitChannel]) -> None:
         self.request = request
         self.process = process
         self.unit = unit
@@ -106,6 +102,7 @@ class TransientServices:
         self._services: Dict[int, _Service] = {}
         #: Those that were waited for in vain.
         self._overdue: Set[int] = set()
+        self._found = FoundServices(feed, log, connection, units, setup, self._failed, self._take_over)
 
     def __contains__(self, spawn: int) -> bool:
         return spawn in self._services
@@ -126,9 +123,8 @@ class TransientServices:
 
         Raises OSError if nothing could be prepared for that, and SystemdError if the connection is lost: then it may be tried again.
         """
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        ours, theirs = UnitChannel.pair()
         with theirs:
-            ours.setblocking(False)
             properties = service_properties(
                 request, self._defaults, unit_description(request, display_name(request)), self._launcher, theirs.fileno())
             try:
@@ -142,9 +138,8 @@ class TransientServices:
             # While systemd is at it; the launcher waits for its request.
             try:
                 birth = self._setup.prepare(request, self._failed)
-                numbers = array.array("i", birth.passed)
                 try:
-                    ours.sendmsg([numbers], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, numbers)])
+                    ours.pass_on(birth.passed)
                 except OSError:
                     self._setup.abandon(birth)
                     raise
@@ -164,47 +159,33 @@ class TransientServices:
             return
         self._setup.watch(service.channel.fileno(), partial(self._said_pid, service))
         if not self._overdue:
-            self._wait_for_pid(service.channel)
+            # A start is one step of the engine's, as a fork is (X25): so nothing else happens until systemd has done it.
+            # Not if it takes long, nor for more starts then: they go on when the pids are said.
+            service.channel.wait(_PID_SECONDS)
         self._said_pid(service)
         if service.channel is not None:
             self._overdue.add(spawn)
 
-    def _wait_for_pid(self, channel: socket.socket) -> None:
-        """A start is one step of the engine's, as a fork is (X25): so nothing else happens until systemd has done it.
-
-        Not if it takes long, nor for more starts then: they go on when the pids are said.
-        """
-        ready = select.poll()
-        ready.register(channel, select.POLLIN)
-        ready.poll(_PID_SECONDS * 1000)
-
     def _said_pid(self, service: _Service) -> None:
-        channel = service.channel
-        if channel is None:
+        said = None if service.channel is None else service.channel.read()
+        if said is None:
             return
-        try:
-            said = channel.recv(64)
-        except BlockingIOError:
+        if said.pid < 0:
+            self._never_ran(service, os.strerror(-said.pid))
             return
-        except OSError:
-            said = b""
-        pid = int.from_bytes(said[:4], sys.byteorder, signed=True)
-        if pid <= 0:
-            if pid:
-                self._never_ran(service, os.strerror(-pid))
-            else:
-                self._did_not_start(service)
+        if said.pid == 0:
+            self._did_not_start(service)
             return
         self._close_channel(service)
         process = service.process
-        process.exists_as(pid)
+        process.exists_as(said.pid)
         self._identify(service)
-        service.invocation = said[4:].decode("ascii", "replace")
+        service.invocation = said.invocation
         self._setup.begin(process, service.request)
         trouble = self._trace(service)
-        self._feed(ProcessSpawned(process.spawn, pid))
+        self._feed(ProcessSpawned(process.spawn, said.pid))
         if trouble is not None:
-            signal_delivery.kill(pid)
+            signal_delivery.kill(said.pid)
             self._failed(process, trouble)
         elif self._services.get(process.spawn) is service:
             self._setup.give_leave(process)
@@ -370,7 +351,7 @@ class TransientServices:
         self._setup.end(process)
         if self._utmp is not None:
             self._utmp(process.pid)
-        self._feed(ProcessEnded(process.spawn, status if code == _CLD_EXITED else status << 8))
+        self._feed(ProcessEnded(process.spawn, status_of(code, status)))
 
     def _forget(self, service: _Service) -> None:
         """The process is over as far as the engine is concerned; systemd's unit is let go in time."""
@@ -437,7 +418,7 @@ class TransientServices:
         if waiting is not None:
             request = request._replace(environment=waiting.environment, fds=waiting.fds, expect=waiting.expect)
         process = self._setup.restored(request, state, self._failed)
-        channel = socket.socket(fileno=unit.channel) if is_channel(unit.channel) else None
+        channel = UnitChannel(socket.socket(fileno=unit.channel)) if is_channel(unit.channel) else None
         service = self._services[spawn] = _Service(request, process, unit.name, channel)
         service.invocation, service.awaited_pid, service.stop_requested = unit.invocation, unit.awaited_pid, unit.stop_requested
         self._units.watch(unit.name, partial(self._changed, service))
@@ -473,68 +454,22 @@ class TransientServices:
 
     def adopt(self, request: AdoptProcess, unit: str) -> bool:
         """Take over the service of a unit; False if what it says is not about this process, or not enough."""
-        handle = request.handle or {}
-        if not unit or not self._connection.is_open:
-            return False
-        try:
-            found = self._connection.run_of(unit)
-        except SystemdError as error:
-            self._log(WARN, f"Failed to ask systemd about {unit}: {error}")
-            return False
-        finally:
-            self._units.dispatch_later()
-        if found is None or found.invocation != handle.get("invocation"):
-            return False
-        self._units.let_go(unit)
-        ran = bool(handle.get("executed")) or self._setup.passed(request.spawn)
-        if not found.pid and ran and request.expect in ("fork", "daemon"):
-            # It forked while nobody followed it, so this is not the end: what it left behind is looked for (adoption.py).
-            self._units.release(unit)
-            return False
-        if not found.pid:
-            self._adopt_ended(request, found, unit, ran)
-            return True
-        if not ran or request.expect != "none" or not found_services.is_main(request, found, unit):
-            # A launcher without leave, which is about to end; or a trace that ended with the old daemon.
-            return False
-        log = self._setup.log_of_another_daemon(request)
-        spawn = SpawnProcess(request.spawn, request.job, request.instance, request.process, request.definition, request.environment,
-                             request.fds, request.expect)
-        process = Process(spawn, -1, log, None, "", self._failed)
-        process.exists_as(request.pid)
-        service = self._services[request.spawn] = _Service(spawn, process, unit, None)
+        return self._found.adopt(request, unit)
+
+    def _take_over(self, request: SpawnProcess, process: Process, unit: str, invocation: str) -> None:
+        service = self._services[request.spawn] = _Service(request, process, unit, None)
         self._identify(service)
-        service.invocation = found.invocation
+        service.invocation = invocation
         self._units.watch(unit, partial(self._changed, service))
-        self._feed(ProcessSpawned(request.spawn, request.pid))
+        self._feed(ProcessSpawned(request.spawn, process.pid))
         self._feed(ProcessExecuted(request.spawn))
         if self._services.get(request.spawn) is service:
             # It may have ended, or systemd may be about to stop it, since it was asked about.
             self._ask_about(service)
-        return True
-
-    def _adopt_ended(self, request: AdoptProcess, found: Run, unit: str, ran: bool) -> None:
-        log = self._setup.log_of_another_daemon(request)
-        if log is not None:
-            self._setup.end_log(log)
-        self._units.release(unit)
-        if not found.code:
-            self._feed(ProcessLost(request.spawn) if ran else ProcessNeverRan(request.spawn))
-        elif not ran:
-            self._feed(ProcessNeverRan(request.spawn))
-        else:
-            self._feed(ProcessExecuted(request.spawn))
-            self._feed(ProcessEnded(request.spawn, found.status if found.code == _CLD_EXITED else found.status << 8))
 
     def stray(self, unit: str) -> Optional[Stray]:
         """What runs in a unit of a daemon before this one, if that is known to be of a job."""
-        try:
-            found = self._connection.run_of(unit)
-        except SystemdError:
-            return None
-        finally:
-            self._units.dispatch_later()
-        return None if found is None else found_services.stray(unit, found, self._log)
+        return self._found.stray(unit)
 
     def handle(self, spawn: int) -> Optional[Dict[str, Any]]:
         """What finds it again (protocol.Backend.handle)."""

@@ -46,6 +46,8 @@ def _common(request: SpawnProcess, description: str) -> List[Property]:
         Property(b"IgnoreOnIsolate", b"b", True),
         Property(b"KillMode", b"s", b"process", True),
         Property(b"TasksMax", b"t", UNLIMITED),
+        # Or systemd asks for a stop of the whole unit; scopes have it since systemd 253, and before that nothing of the kind happens.
+        Property(b"OOMPolicy", b"s", b"continue"),
         Property(b"TimeoutStopUSec", b"t", (definition.kill_timeout + STOP_GRACE) * _MICROSECONDS),
     ]
     if request.process == SECURITY:
@@ -75,7 +77,6 @@ def service_properties(request: SpawnProcess, defaults: ProcessDefaults, descrip
         Property(b"TimeoutStartUSec", b"t", _NEVER),
         Property(b"KillSignal", b"i", int(signal.SIGCONT), True),
         Property(b"IgnoreSIGPIPE", b"b", False),
-        Property(b"OOMPolicy", b"s", b"continue"),
         Property(b"UMask", b"u", defaults.umask if definition.umask is None else definition.umask),
     ]
     if definition.nice is not None:

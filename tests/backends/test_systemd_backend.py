@@ -5,11 +5,11 @@ import errno
 import os
 import pathlib
 import signal
-from typing import Iterator, List
+from typing import Any, Dict, Iterator, List, Tuple
 
 import pytest
 
-from compat.backends import transient_services
+from compat.backends import enclosure, transient_services
 from compat.backends.placement import NATIVE, SCOPE, SERVICE
 from compat.backends.systemd_connection import Run, SystemdError
 from compat.engine.inputs import (
@@ -525,3 +525,89 @@ def test_x251_nothing_is_known_of_a_scope_that_went_while_systemd_was_away(host:
         host.fire()
     assert host.backend._scopes._inside == {} == host.backend._scopes._units_of
     assert SCOPE_UNIT not in host.systemd.watched
+
+
+# -- scopes of another daemon -----------------------------------------------------------------------------------------------------
+
+OLD = "upstart-web-main.scope"
+
+
+class Enclosing:
+    """A process 101 in a scope with its children 102, 103, …, one of which ends at each attempt to put another scope around them."""
+
+    def __init__(self, host: SystemdHost, monkeypatch: pytest.MonkeyPatch, fails: List[str]) -> None:
+        self._host = host
+        self._fails = fails
+        self._start = host.systemd.start_transient
+        #: where each process is
+        self.scopes: Dict[int, str] = dict.fromkeys(range(101, 107), OLD)
+        #: each unit that was asked for, with what was to be inside
+        self.asked: List[Tuple[str, List[int]]] = []
+        host.systemd.inside[OLD] = list(self.scopes)
+        monkeypatch.setattr(enclosure, "scope_of", lambda pid: self.scopes.get(pid, ""))
+        monkeypatch.setattr(host.systemd, "start_transient", self._attempt)
+
+    def _attempt(self, unit: str, properties: List[Any]) -> Tuple[bytes, ...]:
+        [pids] = [each.value for each in properties if each.name == b"PIDs"]
+        self.asked.append((unit, pids))
+        if not self._fails:
+            return self._start(unit, properties)
+        how = self._fails.pop(0)
+        victim = pids[-1]
+        if len(pids) > 1:
+            del self.scopes[victim]
+        if how == "refused":
+            raise SystemdError(errno.ESRCH, f"Process with ID {victim} does not exist.")
+        self.scopes.update(dict.fromkeys(pids[:1], unit))
+        self._host.systemd.sent.append(lambda: self._host.systemd.job_removed(unit, "failed"))
+        return self._start(unit, properties)
+
+    def begin(self) -> bool:
+        request = self._host.request("console output\nexec sleep 1000")
+        taken = self._host.backend._scopes.take_over(request, "web", 101)
+        while self._host.systemd.sent:
+            self._host.systemd.dispatch()
+        return taken
+
+
+@pytest.mark.parametrize("how", ["refused", "given up"])
+@pytest.mark.parametrize("failures", range(4))
+def test_x252_what_ends_while_it_is_enclosed_is_left_out(
+        host: SystemdHost, monkeypatch: pytest.MonkeyPatch, how: str, failures: int) -> None:
+    """At last the process alone gets the scope."""
+    enclosing = Enclosing(host, monkeypatch, [how] * failures)
+    assert enclosing.begin()
+    inside = [list(range(101, 107 - number)) for number in range(3)] + [[101]]
+    assert [pids for _, pids in enclosing.asked] == inside[:failures + 1]
+    unit = enclosing.asked[-1][0]
+    assert host.backend._scopes.of_processes() == {unit} == host.backend._scopes.in_use()
+    host.systemd.job_removed(unit, "done")
+    assert host.backend._scopes.of_processes() == {unit} and not host.backend._scopes.in_use()
+    assert not host.warnings()
+
+
+@pytest.mark.parametrize("how, line", [
+    ("refused", f"I web is not stopped by a stop of {OLD}: Process with ID 101 does not exist."),
+    ("given up", "W web main process runs without a unit of systemd: the unit's job was failed")])
+def test_x252_a_process_that_cannot_be_enclosed(host: SystemdHost, monkeypatch: pytest.MonkeyPatch, how: str, line: str) -> None:
+    enclosing = Enclosing(host, monkeypatch, [how] * 4)
+    assert enclosing.begin() is (how == "given up")
+    assert len(enclosing.asked) == 4 and not host.backend._scopes.of_processes() and not host.backend._scopes.in_use()
+    assert host.lines.count(line) == 1
+
+
+def test_x252_a_process_that_ends_while_it_is_enclosed(host: SystemdHost, monkeypatch: pytest.MonkeyPatch) -> None:
+    enclosing = Enclosing(host, monkeypatch, ["given up"])
+    lines = list(host.lines)
+    host.systemd.sent.append(enclosing.scopes.clear)
+    assert enclosing.begin()
+    assert len(enclosing.asked) == 1 and host.lines == lines and not host.backend._scopes.of_processes()
+
+
+def test_x252_a_systemd_that_does_not_answer_is_not_asked_again(host: SystemdHost, monkeypatch: pytest.MonkeyPatch) -> None:
+    enclosing = Enclosing(host, monkeypatch, [])
+    monkeypatch.setattr(host.systemd, "start_transient", enclosing._start)
+    refuse(host, errno.ETIMEDOUT, "Connection timed out", 2)
+    assert not enclosing.begin()
+    assert len(host.systemd.refusals) == 1
+    assert host.lines[-1] == f"I web is not stopped by a stop of {OLD}: Connection timed out"

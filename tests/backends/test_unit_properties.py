@@ -77,7 +77,7 @@ def test_x251_scopes() -> None:
     found = scope_properties(request("kill timeout 2"), "web", 4711)
     assert {each.name: each.value for each in found} == {
         b"Description": b"web", b"Slice": b"upstart.slice", b"DefaultDependencies": False, b"IgnoreOnIsolate": True,
-        b"KillMode": b"process", b"TasksMax": UNLIMITED,
+        b"KillMode": b"process", b"TasksMax": UNLIMITED, b"OOMPolicy": b"continue",
         b"TimeoutStopUSec": 92000000, b"PIDs": [4711], b"SendSIGKILL": False, b"CollectMode": b"inactive-or-failed"}
 
 

@@ -338,21 +338,23 @@ class Daemon:
     def reload_configuration(self) -> None:
         self.client.call(MANAGER, U, "ReloadConfiguration")
 
-    def instances(self, name: str) -> dict[str, tuple[str, str]]:
-        """Instance name → (goal, state); nothing for an unknown job."""
-        if not self.knows(name):
-            return {}
-        found = {}
+    def _seen(self, name: str) -> "list[dict[str, Any]]":
+        """The properties of each instance, those of one instance at one moment."""
+        found = []
         for path in self.client.call(self.job(name), U + ".Job", "GetAllInstances"):
             try:
-                values = self.client.call(path, PROPERTIES, "GetAll", "s", U + ".Instance")
+                found.append(self.client.call(path, PROPERTIES, "GetAll", "s", U + ".Instance"))
             except Failed as error:
                 # Gone in the meantime.
                 if error.name != F + "UnknownMethod":
                     raise
-                continue
-            found[str(values["name"])] = (str(values["goal"]), str(values["state"]))
         return found
+
+    def instances(self, name: str) -> dict[str, tuple[str, str]]:
+        """Instance name → (goal, state); nothing for an unknown job."""
+        if not self.knows(name):
+            return {}
+        return {str(values["name"]): (str(values["goal"]), str(values["state"])) for values in self._seen(name)}
 
     def running(self, name: str, instance: str = "") -> bool:
         return self.instances(name).get(instance) == ("start", "running")
@@ -365,11 +367,23 @@ class Daemon:
 
     def main_pid(self, name: str, instance: str = "") -> int:
         """The pid of an instance's main process."""
-        for path in self.client.call(self.job(name), U + ".Job", "GetAllInstances"):
-            values = self.client.call(path, PROPERTIES, "GetAll", "s", U + ".Instance")
-            if str(values["name"]) == instance:
-                return next(int(pid) for process, pid in values["processes"] if process == "main")
+        for values in self._seen(name):
+            for process, pid in values["processes"]:
+                if (values["name"], process) == (instance, "main"):
+                    return int(pid)
         raise LookupError(name)
+
+    def wait_respawned(self, name: str, before: int, instance: str = "") -> int:
+        """Wait until another main process than ``before`` has executed its program; its pid.
+
+        State and pid are of one moment: asked for one after the other, the old process may be seen running and the new one before it runs.
+        """
+        def pid() -> int:
+            return next((int(pid) for values in self._seen(name) for process, pid in values["processes"]
+                         if (values["name"], values["goal"], values["state"], process) == (instance, "start", "running", "main")
+                         and pid != before), 0)
+
+        return int(eventually(pid, lambda: f"{name} respawned{self.log()}"))
 
     # -- initctl -----------------------------------------------------------------------------------------------
 

@@ -213,7 +213,7 @@ def test_x260_a_respawning_service_that_ends_after_the_crash(launch: Launch, bac
     second = again(launch, first, **backend)
     assert second.main_pid("service") == pid
     os.kill(pid, signal.SIGTERM)
-    eventually(lambda: second.running("service") and second.main_pid("service") != pid, second.log)
+    second.wait_respawned("service", pid)
     second.stop("service")
     second.wait_stopped("service")
 
@@ -250,13 +250,13 @@ def test_d121_a_job_keeps_the_definition_that_it_was_started_with(launch: Launch
     (first.conf / "gone.conf").unlink()
     second = again(launch, first, **backend)
     second.restart("j")
-    eventually(lambda: second.running("j") and second.main_pid("j") != pid, second.log)
-    assert pathlib.Path(f"/proc/{second.main_pid('j')}/cmdline").read_bytes() == b"sleep\x001000\0"
+    second.wait_respawned("j", pid)
+    eventually(lambda: pathlib.Path(f"/proc/{second.main_pid('j')}/cmdline").read_bytes() == b"sleep\x001000\0")
     second.stop("j")
     second.stop("gone")
     second.wait_unknown("gone")
     second.start("j")
-    assert pathlib.Path(f"/proc/{second.main_pid('j')}/cmdline").read_bytes() == b"sleep\x002000\0"
+    eventually(lambda: pathlib.Path(f"/proc/{second.main_pid('j')}/cmdline").read_bytes() == b"sleep\x002000\0")
 
 
 def test_b204_set_env_outlives_the_daemon(launch: Launch, backend: Settings) -> None:

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import os
 import pathlib
+import signal
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -158,10 +159,12 @@ def test_d28_debug_stanza_only_with_the_option(launch: Launch) -> None:
     job = {"d.conf": "debug\nexec sleep 1000\n"}
     daemon = launch(job, level="--debug")
     daemon.start("d", wait=False)
-    pid = eventually(lambda: daemon.main_pid("d"))
-    eventually(lambda: process_status(pid, "State")[:1] == "T", daemon.log)
-    os.kill(pid, 18)
+    # To the daemon it is as if it had been executed (X149).
     daemon.wait_running("d")
+    pid = daemon.main_pid("d")
+    eventually(lambda: process_status(pid, "State")[:1] == "T", daemon.log)
+    os.kill(pid, signal.SIGCONT)
+    daemon.wait_output(f"d main process ({pid}) continued by CONT signal")
     other = launch(job)
     assert other.initctl("log-priority", "debug")[0] == 0
     other.start("d")

@@ -1,22 +1,19 @@
 """A host with systemd that boots with the daemon and the bridge, in a throw-away container (tests/systemd-box)."""
 from __future__ import annotations
 
-import itertools
-import os
 import pathlib
 import re
-import shutil
 import subprocess
 import sys
 import time
 from typing import Callable, Dict, List, Mapping, Optional
 
+from tests import systemd_box
 from tests.daemon.running import ROOT, eventually
+from tests.systemd_box import SystemdBox
 
-_BOX = ROOT / "tests" / "systemd-box"
 _UNITS = "/usr/lib/systemd/system"
 _PATIENCE = 90.0
-_numbers = itertools.count()
 _PACKAGED = ROOT / "packaging" / "systemd"
 _GENERATOR = ROOT / "packaging" / "systemd-generators" / "upstart-compat-hooks"
 _STAND_IN = "/usr/lib/upstart-compat/bin/upstart-compat"
@@ -52,8 +49,7 @@ ExecStop=sleep 0.5
 
 def possible() -> bool:
     """Whether this is root on a machine with what a box needs."""
-    return os.getuid() == 0 and all(shutil.which(name) for name in ("dbus-daemon", "unshare", "nsenter", "systemctl")) and os.path.exists(
-        "/usr/lib/systemd/systemd")
+    return not systemd_box.missing()
 
 
 class SystemdHost:
@@ -105,19 +101,12 @@ class SystemdHost:
         for path in (self.conf, self.logs):
             binds += ["-b", str(path)]
         binds += ["-b", f"{directory / 'etc'}:/etc/upstart-compat", "-r", str(ROOT), "-r", sys.prefix, "-r", sys.base_prefix]
-        self._environment = {**os.environ, "SYSTEMD_BOX_STATE": str(directory / "box")}
-        # Its control group is named after it, which others on this machine must not use.
-        self._name = f"host-{os.getpid()}-{next(_numbers)}"
-        done = self._call("start", "-n", self._name, "-t", "300", *binds)
-        assert done.returncode == 0, done.stderr
-
-    def _call(self, *arguments: str, limit: float = _PATIENCE) -> "subprocess.CompletedProcess[str]":
-        return subprocess.run([str(_BOX), *arguments], env=self._environment, stdin=subprocess.DEVNULL, capture_output=True, text=True,
-                              timeout=limit, check=False)
+        self._box = SystemdBox("host", directory / "box")
+        self._box.start(300, *binds, limit=_PATIENCE)
 
     def run(self, *command: str) -> "subprocess.CompletedProcess[str]":
         """A command inside, as root."""
-        return self._call("exec", "-n", self._name, "--", *command)
+        return self._box.call("exec", "--", *command, limit=_PATIENCE)
 
     def shell(self, text: str) -> str:
         """A shell command that succeeds; its output."""
@@ -189,9 +178,9 @@ class SystemdHost:
     def wait_end(self) -> None:
         """Until the host is down."""
         began = time.monotonic()
-        while self._call("pid", "-n", self._name).returncode == 0:
+        while self._box.call("pid", limit=_PATIENCE).returncode == 0:
             assert time.monotonic() - began < _PATIENCE
             time.sleep(0.05)
 
     def destroy(self) -> None:
-        self._call("stop", "-n", self._name, "-k")
+        self._box.stop(_PATIENCE)

@@ -1,7 +1,6 @@
 """A throw-away host with systemd as its init, over a copy-on-write view of this machine's files (tests/systemd-box)."""
 from __future__ import annotations
 
-import os
 import pathlib
 import shutil
 import subprocess
@@ -11,12 +10,12 @@ from typing import Dict, Optional, Type
 
 import pytest
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
-BOX = ROOT / "tests" / "systemd-box"
+from tests.systemd_box import ROOT, SystemdBox, missing
+
 #: Seconds that anything may take before a test fails.
 PATIENCE = 120.0
 
-needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can boot a systemd-box")
+needs_box = pytest.mark.skipif(bool(missing()), reason=missing())
 
 
 def needs(*programs: str) -> pytest.MarkDecorator:
@@ -30,32 +29,26 @@ class Box:
 
     def __init__(self, directory: pathlib.Path, *shown: pathlib.Path) -> None:
         self._shown = (ROOT, *shown)
-        self._environment = {**os.environ, "SYSTEMD_BOX_STATE": str(directory / "box")}
-        self._name = f"packaging-{os.getpid()}"
+        self._box = SystemdBox("packaging", directory / "box")
 
     def __enter__(self) -> "Box":
         # What is below /tmp has to be shown, because the box has a fresh one. It ends by itself if we cannot end it.
-        self._call("start", "-n", self._name, "-t", "900", *(word for path in self._shown for word in ("-r", str(path))))
+        self._box.start(900, *(word for path in self._shown for word in ("-r", str(path))), limit=PATIENCE)
         # Images for containers forbid every package to touch services, hosts do not.
         self.run("rm -f /usr/sbin/policy-rc.d")
         return self
 
     def __exit__(self, kind: Optional[Type[BaseException]], error: Optional[BaseException], trace: Optional[TracebackType]) -> None:
-        self._call("stop", "-n", self._name, "-k")
-
-    def _call(self, *arguments: str) -> None:
-        done = subprocess.run([str(BOX), *arguments], env=self._environment, stdin=subprocess.DEVNULL, capture_output=True, text=True,
-                              timeout=PATIENCE, check=False)
-        assert done.returncode == 0, done.stderr
+        self._box.stop(PATIENCE)
 
     def try_run(self, command: str, environment: Optional[Dict[str, str]] = None) -> "subprocess.CompletedProcess[str]":
         """Run a line of shell as root; both outputs are in ``stdout``."""
         settings = [f"{name}={value}" for name, value in (environment or {}).items()]
-        return subprocess.run(
-            [str(BOX), "exec", "-n", self._name, "--", "env", "-i", "HOME=/root", "TERM=dumb", "DEBIAN_FRONTEND=noninteractive",
-             "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", *settings, "bash", "-c", command],
-            env=self._environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-            timeout=PATIENCE, check=False)
+        # With one pipe for both, in their order.
+        return self._box.call(
+            "exec", "--", "env", "-i", "HOME=/root", "TERM=dumb", "DEBIAN_FRONTEND=noninteractive",
+            "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", *settings, "bash", "-c", f"exec 2>&1\n{command}",
+            limit=PATIENCE)
 
     def run(self, command: str, environment: Optional[Dict[str, str]] = None) -> str:
         """The same, which must succeed; what it prints."""

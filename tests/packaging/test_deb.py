@@ -8,9 +8,9 @@ import subprocess
 
 import pytest
 
-from tests.packaging.box import ROOT, Box, needs, needs_root
+from tests.packaging.box import ROOT, Box, needs, needs_box
 
-pytestmark = [pytest.mark.package, needs_root, needs("dpkg-buildpackage", "dh", "dh_python3", "systemctl", "unshare")]
+pytestmark = [pytest.mark.package, needs_box, needs("dpkg-buildpackage", "dh", "dh_python3", "systemctl", "unshare")]
 
 JOB = "start on startup\nrespawn\nexec sleep 4711\n"
 

@@ -8,7 +8,7 @@ from typing import Iterator, List, NamedTuple
 
 import pytest
 
-from tests.packaging.box import PATIENCE, ROOT, Box, needs, needs_root
+from tests.packaging.box import PATIENCE, ROOT, Box, needs, needs_box
 
 PAGE = ROOT / "docs" / "migrate.md"
 #: Marks of commands that need another host than the test's.
@@ -100,7 +100,7 @@ def test_fits() -> None:
 
 
 @pytest.mark.package
-@needs_root
+@needs_box
 @needs("dpkg-buildpackage", "dh", "dh_python3", "systemctl", "unshare", "make")
 def test_every_command_of_the_page_does_what_it_says(tmp_path: pathlib.Path) -> None:
     with Box(tmp_path) as box:

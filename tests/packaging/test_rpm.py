@@ -8,7 +8,7 @@ from typing import List
 
 import pytest
 
-from tests.packaging.box import ROOT, Box, needs, needs_root
+from tests.packaging.box import ROOT, Box, needs, needs_box
 
 pytestmark = [pytest.mark.package, needs("rpmbuild", "rpm")]
 
@@ -54,7 +54,7 @@ def test_pyinotify_can_be_bundled(tmp_path: pathlib.Path) -> None:
     assert "python3-inotify" not in query(built, "--requires")
 
 
-@needs_root
+@needs_box
 @needs("systemctl", "unshare")
 def test_b207_the_life_of_the_package(package: pathlib.Path, tmp_path: pathlib.Path) -> None:
     with Box(tmp_path, package.parent) as box:

@@ -38,7 +38,7 @@ def test_x260_adopted_processes_end_as_they_did(launch: Launch, place: pathlib.P
     os.kill(pids["dies"], 9)
     eventually(lambda: lines(seen) == ["failed:3"], second.log)
     second.wait_running("pre")
-    eventually(lambda: second.running("dies") and second.main_pid("dies") != pids["dies"], second.log)
+    second.wait_respawned("dies", pids["dies"])
     second.stop("plain")
     assert not alive(pids["plain"])
 

@@ -195,7 +195,7 @@ def test_d236_d237_what_ends_meanwhile_ended_as_it_did(launch: Launch, place: pa
     eventually(lambda: runs(daemon) == 1)
     with pytest.raises(Failed, match="Event failed"):
         emitter.wait()
-    eventually(lambda: daemon.running("server") and daemon.main_pid("server") != server)
+    daemon.wait_respawned("server", server)
     assert daemon.output.count("server goal changed from stop to start") == 1
     eventually(lambda: {"RESULT=failed", "EXIT_STATUS=3", "PROCESS=main"} <= set(lines(place / "note")))
 
@@ -207,7 +207,7 @@ def test_d210_the_respawn_limit_is_counted_over_it(launch: Launch) -> None:
         pid = daemon.main_pid("dies")
         os.kill(pid, signal.SIGKILL)
         if number < 3:
-            eventually(lambda before=pid: daemon.running("dies") and daemon.main_pid("dies") != before)
+            daemon.wait_respawned("dies", pid)
         if number == 1:
             re_execute(daemon)
     daemon.wait_errors("dies respawning too fast, stopped")
@@ -433,7 +433,7 @@ def test_d228_what_the_state_does_not_say_the_journal_says(launch: Launch, place
     assert (daemon.main_pid("a"), daemon.main_pid("b")) == pids
     assert "no longer supervised" not in daemon.errors
     os.kill(pids[0], signal.SIGKILL)
-    eventually(lambda: daemon.running("a") and daemon.main_pid("a") != pids[0])
+    daemon.wait_respawned("a", pids[0])
     daemon.stop("b")
     assert not alive(pids[1])
 

@@ -7,12 +7,10 @@ results, tracebacks and captured output are what they would be if the tests had 
 from __future__ import annotations
 
 import importlib.util
-import itertools
 import json
 import os
 import pathlib
 import select
-import shutil
 import subprocess
 import sys
 import time
@@ -20,11 +18,11 @@ from typing import Any, Dict, Iterator, List, Optional, Sequence
 
 import pytest
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
-SCRIPT = ROOT / "tests" / "systemd-box"
+from tests import systemd_box
+from tests.systemd_box import ROOT, SystemdBox
+
 #: In the environment of what runs in the box: the number of the descriptor that reports go to.
 MARKER = "UPSTART_COMPAT_BOX"
-_numbers = itertools.count()
 #: Seconds that a test may take before the box is taken for dead.
 _PATIENCE = 300.0
 #: Seconds after which a box ends that nobody has ended.
@@ -38,25 +36,9 @@ def inside() -> bool:
 
 def missing() -> str:
     """Why there can be no box here; "" if there can."""
-    if os.getuid() != 0:
-        return "needs root, to boot a systemd in a box"
-    if not any(os.path.exists(path) for path in ("/usr/lib/systemd/systemd", "/lib/systemd/systemd")):
-        return "needs systemd on the disk"
-    for program in ("unshare", "nsenter", "dbus-daemon", "systemctl"):
-        if shutil.which(program) is None:
-            return f"needs {program}"
     if importlib.util.find_spec("pystemd") is None:
         return "needs pystemd (make setup brings it where libsystemd has its headers)"
-    systems = pathlib.Path("/proc/filesystems").read_text().split()
-    for system in ("overlay", "cgroup2"):
-        if system not in systems:
-            return f"needs a kernel with {system}"
-    done = subprocess.run(
-        ["unshare", "--mount", "--uts", "--ipc", "--pid", "--cgroup", "--net", "--fork", "mount", "-t", "tmpfs", "none", "/mnt"],
-        capture_output=True, text=True, check=False)
-    if done.returncode:
-        return f"needs the right to mount in namespaces of its own: {done.stderr.strip()}"
-    return ""
+    return systemd_box.missing()
 
 
 def _places() -> List[str]:
@@ -78,7 +60,7 @@ class Box:
     def __init__(self, config: pytest.Config, nodes: Sequence[str]) -> None:
         self._config = config
         self._nodes = nodes
-        self._name = f"upstart-compat-{os.getpid()}-{next(_numbers)}"
+        self._box = SystemdBox("upstart-compat")
         self._process: Optional["subprocess.Popen[bytes]"] = None
         self._output = os.fdopen(os.memfd_create("box"), "w+b")
         self._reader = -1
@@ -88,19 +70,18 @@ class Box:
 
     def _begin(self) -> None:
         self._reader, writer = os.pipe()
-        environment = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST_", "UPSTART_"))}
+        environment = {name: value for name, value in self._box.environment.items() if not name.startswith(("PYTEST_", "UPSTART_"))}
         environment[MARKER] = str(writer)
         tests = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--rootdir", str(ROOT), *self._options(), *self._nodes]
         # The box ends with the tests, even if nobody waits for them any more.
         inside = ["sh", "-c", '"$@"; systemctl poweroff --force --force', "sh", *tests]
-        script = ["bash", str(SCRIPT)]
-        start = [*script, "start", "-n", self._name, *_places(), "-t", _EXPIRY]
+        start = self._box.command("start", *_places(), "-t", _EXPIRY)
         try:
             if subprocess.run(start, stdin=subprocess.DEVNULL, stdout=self._output, stderr=subprocess.STDOUT, check=False).returncode:
                 self.dead = "the box did not start"
                 return
             self._process = subprocess.Popen(
-                [*script, "exec", "-n", self._name, "-C", str(ROOT), "--", *inside], stdin=subprocess.DEVNULL, stdout=self._output,
+                self._box.command("exec", "-C", str(ROOT), "--", *inside), stdin=subprocess.DEVNULL, stdout=self._output,
                 stderr=subprocess.STDOUT, pass_fds=(writer,), env=environment)
         finally:
             os.close(writer)
@@ -158,7 +139,7 @@ class Box:
             return
         os.close(self._reader)
         self._reader = -1
-        subprocess.run(["bash", str(SCRIPT), "stop", "-k", "-n", self._name], capture_output=True, check=False)
+        self._box.stop(_PATIENCE)
         if self._process is not None:
             self._process.wait()
 

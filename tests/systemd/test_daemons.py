@@ -72,6 +72,22 @@ def test_x252_x260_a_scope_of_a_daemon_that_died_can_be_stopped(launch: Launch, 
     eventually(lambda: not units("upstart-j-*"), units)
 
 
+def test_x252_a_scope_is_put_around_a_process_whose_children_come_and_go(launch: Launch) -> None:
+    """systemd makes no scope if a single process that is to be in it has ended by then."""
+    first = launch({"j.conf": "console output\nrespawn\nexec sh -c 'while :; do sh -c \": & : & wait\"; done'\n"})
+    first.start("j")
+    pid = first.main("j").pid
+    assert unit_of(pid) == "upstart-j-main.scope"
+    for _ in range(3):
+        first.kill()
+        first = launch(None, directory=first.directory)
+        assert eventually(lambda: shown(unit_of(pid), "Controller").startswith(":"), first.log) and first.main("j").pid == pid
+        assert "without a unit" not in first.errors and "is not stopped by a stop of" not in first.output
+    assert systemctl("stop", "--no-block", unit_of(pid))[0] == 0
+    first.wait_stopped("j")
+    eventually(lambda: not units("upstart-j-*"), units)
+
+
 def test_x250_a_job_of_a_session_has_no_units() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "compat.daemon", "--user", "--backend", "systemd"], capture_output=True, text=True, check=False, cwd=ROOT)

@@ -114,8 +114,8 @@ def test_c5_a_start_that_fails_fails_with_the_reason(upstart: Upstart, job: Any)
     code, _, errors = systemctl("start", "five")
     assert code == 1 and "failed" in errors
     assert active("five") == "failed"
-    assert "Job failed to start (a process ended with status 7)" in eventually(
-        lambda: subprocess.run(["journalctl", "-b", "-u", "five", "-o", "cat", "--no-pager"], capture_output=True, text=True).stdout)
+    eventually(lambda: "Job failed to start (a process ended with status 7)" in subprocess.run(
+        ["journalctl", "-b", "-u", "five", "-o", "cat", "--no-pager"], capture_output=True, text=True).stdout)
     (upstart.conf / "five.conf").write_text(SERVICE)
     upstart.reload_configuration()
     ok("start", "five")
@@ -123,11 +123,15 @@ def test_c5_a_start_that_fails_fails_with_the_reason(upstart: Upstart, job: Any)
 
 
 def test_c5_start_of_a_job_that_is_starting_waits_for_it(upstart: Upstart, job: Any) -> None:
-    job("six", "pre-start exec sleep 0.5\n" + SERVICE)
+    go = upstart.directory / "go.six"
+    job("six", f"pre-start exec sh -c 'until test -e {go}; do sleep 0.02; done'\n" + SERVICE)
     upstart.start("six", wait=False)
-    assert state(upstart, "six") == ("start", "pre-start")
-    ok("start", "six")
-    assert state(upstart, "six") == ("start", "running")
+    eventually(lambda: state(upstart, "six") == ("start", "pre-start"), upstart.log)
+    with subprocess.Popen(["systemctl", "start", "six"]) as start:
+        wait_active("six", "activating")
+        assert start.poll() is None
+        go.touch()
+    assert start.returncode == 0 and state(upstart, "six") == ("start", "running")
 
 
 def test_c5_a_task_is_started_each_time(upstart: Upstart, job: Any) -> None:
@@ -181,7 +185,7 @@ def test_c5_respawn_is_not_seen_and_its_limit_fails_the_unit(upstart: Upstart, j
     for _ in range(2):
         pid = upstart.main("eleven").pid
         os.kill(pid, signal.SIGKILL)
-        eventually(lambda: upstart.instances("eleven") and upstart.main_pid("eleven") not in (0, pid))  # noqa: B023
+        upstart.wait_respawned("eleven", pid)
         assert active("eleven") == "active" and shown("eleven.service", "MainPID") == holder
     os.kill(upstart.main("eleven").pid, signal.SIGKILL)
     wait_active("eleven", "failed")
@@ -199,8 +203,7 @@ def test_c5_start_of_a_job_by_its_own_stop(upstart: Upstart, job: Any) -> None:
     for _ in range(5):
         before = upstart.main("twelve-c").pid
         os.kill(before, signal.SIGKILL)
-        eventually(lambda: upstart.instances("twelve-c") and upstart.main_pid("twelve-c") not in (0, before))  # noqa: B023
-        upstart.wait_running("twelve-c")
+        upstart.wait_respawned("twelve-c", before)
         # What is active may still be the unit of the run before.
         wait_active("twelve-c")
         assert state(upstart, "twelve-c") == ("start", "running")
@@ -210,8 +213,9 @@ def test_c5_the_process_of_the_unit_is_replaced(upstart: Upstart, job: Any) -> N
     job("thirteen", SERVICE)
     ok("start", "thirteen")
     pid = upstart.main("thirteen").pid
+    holder = shown("thirteen.service", "MainPID")
     ok("kill", "-s", "KILL", "thirteen")
-    eventually(lambda: active("thirteen") == "active" and shown("thirteen.service", "MainPID") != "0")
+    eventually(lambda: active("thirteen") == "active" and shown("thirteen.service", "MainPID") not in ("0", holder))
     assert upstart.main("thirteen").pid == pid, "and the job has not noticed"
 
 

@@ -109,6 +109,7 @@ def test_x261_visible_and_accounted(upstart: Upstart, kind: str, text: str) -> N
     upstart.define(name, f"description \"can be seen\"\n{text}\nexec sleep 1000")
     upstart.start(name)
     pid = upstart.main(name).pid
+    assert upstart.main(name).arguments == [b"sleep", b"1000"]
     status = systemctl("status", f"upstart-{name}-main.{kind}")[1]
     assert f"{name}: can be seen" in status and f"{pid} sleep 1000" in status
     assert f"upstart-{name}-main.{kind}" in systemctl("status", "upstart.slice")[1]

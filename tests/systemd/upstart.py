@@ -63,12 +63,16 @@ class Process:
 
     @property
     def arguments(self) -> list[bytes]:
-        return self.read("cmdline").split(b"\0")[:-1]
+        return self._strings("cmdline")
 
     @property
     def environment(self) -> list[bytes]:
         """In their order."""
-        return self.read("environ").split(b"\0")[:-1]
+        return self._strings("environ")
+
+    def _strings(self, name: str) -> list[bytes]:
+        # In the midst of an exec, when the old program is gone and its descriptors are closed, there are none.
+        return bytes(eventually(lambda: self.read(name), name)).split(b"\0")[:-1]
 
     def status(self, key: str) -> str:
         found = re.search(rf"^{key}:[ \t]*(.*)$", self.read("status").decode(), re.MULTILINE)

@@ -2,10 +2,8 @@
 from __future__ import annotations
 
 import importlib
-import os
 import pathlib
 import shutil
-import subprocess
 import sys
 import tempfile
 import time
@@ -18,8 +16,8 @@ from compat.bridges.host.systemd import Systemd, bears_references
 from compat.loop import MainLoop
 from tests.bridges.host.fake_systemd import FakeSystemd, path_of
 from tests.daemon.test_loop import in_a_process
+from tests.systemd_box import ROOT, SystemdBox, missing
 
-ROOT = pathlib.Path(__file__).resolve().parents[3]
 SSH = "ssh.service"
 
 
@@ -347,8 +345,7 @@ systemctl stop rsyslog
 """
 
 
-@pytest.mark.skipif(os.geteuid() != 0 or not all(map(shutil.which, ("systemctl", "dbus-daemon", "unshare", "nsenter"))),
-                    reason="only root can boot a box, and it needs systemd")
+@pytest.mark.skipif(bool(missing()), reason=missing())
 @pytest.mark.parametrize("how", ["bus", "private"])
 def test_b226_a_real_systemd(how: str, tmp_path: pathlib.Path) -> None:
     watch = [sys.executable, "-m", "tests.bridges.host.unit_watcher", how, *(
@@ -358,10 +355,7 @@ def test_b226_a_real_systemd(how: str, tmp_path: pathlib.Path) -> None:
               + "until grep -q 'JOB=rsyslog' /run/told 2>/dev/null; do sleep 0.05; done\n" + _SCENARIO
               + "until grep -q 'stopped JOB=rsyslog' /run/told; do sleep 0.05; done; kill $watcher; wait $watcher; cat /run/told\n")
     binds = [word for path in (ROOT, sys.prefix, sys.base_prefix) for word in ("-r", str(path))]
-    box = [str(ROOT / "tests/systemd-box"), "run", "-n", f"units-{how}-{os.getpid()}", "-t", "60", *binds]
-    done = subprocess.run([*box, "--", "bash", "-c", script],
-                          env={**os.environ, "SYSTEMD_BOX_STATE": str(tmp_path)}, stdin=subprocess.DEVNULL, capture_output=True, text=True,
-                          timeout=100, check=False)
+    done = SystemdBox(f"units-{how}", tmp_path).call("run", "-t", "60", *binds, "--", "bash", "-c", script, limit=100)
     told = [line.replace("INSTANCE= ", "").replace("JOB=", "").rpartition(" HOST_UNIT")[0] for line in done.stdout.splitlines()]
 
     def of(job: str) -> List[str]:
