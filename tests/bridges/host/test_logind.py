@@ -228,6 +228,28 @@ def test_b221_announcements_with_and_without_a_kind() -> None:
 
 
 @in_a_process
+def test_b221_a_shutdown_that_is_cancelled_before_its_kind_is_known_is_not_told() -> None:
+    kind = {"type": bindings.String("reboot", variant_level=1)}
+    scene = Scene("poweroff")
+    scene.until(lambda: scene.source._ready)
+    # Both are there before the first answer is: the one with a kind lacks the delay, the one without lacks the kind as well.
+    for begins in (True, False):
+        scene.logind.say("PrepareForShutdownWithMetadata", "ba{sv}", begins, kind)
+        scene.logind.say("PrepareForShutdown", "b", begins)
+    for begins in (True, False):
+        scene.logind.say("PrepareForShutdown", "b", begins)
+    # Answers come in order: when this is told, those of the others have come.
+    scene.logind.say("PrepareForShutdown", "b", True)
+    scene.until(lambda: scene.told)
+    assert scene.told == [(True, "poweroff", 5.0)]
+    scene.logind.say("PrepareForShutdown", "b", False)
+    scene.logind.say("PrepareForShutdownWithMetadata", "ba{sv}", True, kind)
+    scene.until(lambda: len(scene.told) > 2)
+    assert scene.told[1:] == [(False, "", 5.0), (True, "reboot", 5.0)]
+    scene.close()
+
+
+@in_a_process
 def test_b268_a_new_desktop() -> None:
     scene = Scene()
     scene.until(lambda: scene.source._ready)
