@@ -36,6 +36,8 @@ _libc.poll.argtypes = [ctypes.c_void_p, ctypes.c_ulong, ctypes.c_int]
 _PollFunction = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_uint, ctypes.c_int)
 _glib.g_main_context_set_poll_func.argtypes = [ctypes.c_void_p, _PollFunction]
 _G_IO_IN, _G_IO_PRI, _G_IO_ERR = 1, 2, 8
+#: Every loop there was: GLib goes on calling one, so none may be collected, however soon its maker has forgotten it.
+_loops: "List[MainLoop]" = []
 # That of D-Bus connections: with a higher one, a descriptor that is always ready would keep calls waiting for ever.
 _PRIORITY = 0
 
@@ -98,7 +100,7 @@ class MainLoop:
         self._timeout_due = 0.0
         self._quit = False
         self._child_signal = False
-        # Kept referenced: GLib calls them for as long as their sources live.
+        _loops.append(self)
         self._ready = _FdCallback(lambda fd, condition, data: 1)
         self._expired = _TimeoutCallback(self._on_timeout)
         self._epoll_source = self._add_epoll()

@@ -3,12 +3,14 @@ from __future__ import annotations
 
 import ctypes
 import functools
+import gc
 import os
 import pickle
 import select
 import signal
 import time
 import traceback
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -106,6 +108,23 @@ def test_d47_a_signal_caught_three_times_is_handled_once() -> None:
     loop.later(0.01, recorded.note("end"))
     loop.run()
     assert recorded.seen == ["HUP", "end"]
+
+
+@in_a_process
+def test_a_loop_that_its_maker_has_forgotten_is_still_there_for_glib() -> None:
+    first = MainLoop(lambda what, error: None)
+    first.later(0, first.quit)
+    first.run()
+    known = weakref.ref(first)
+    del first
+    gc.collect()
+    assert known() is not None
+    recorded = Recorded("last")
+    reader, writer = os.pipe()
+    recorded.loop.later(0.001, lambda: os.write(writer, b"x") and None)
+    recorded.loop.add_reader(reader, recorded.note("last"))
+    recorded.loop.run()
+    assert recorded.seen == ["last"]
 
 
 @in_a_process

@@ -1,6 +1,7 @@
 """A container of its own for a daemon in host mode: namespaces of processes, mounts and network, /run and the log folder empty."""
 from __future__ import annotations
 
+import json
 import os
 import pathlib
 import re
@@ -68,6 +69,15 @@ class Container:
     def events(self) -> List[str]:
         """The names of the events that were handled, in order."""
         return re.findall(r"^Handling (.*) event$", self.output, re.MULTILINE)
+
+    def facts(self) -> Dict[str, str]:
+        """What the daemon has on record of its host: object to phase."""
+        try:
+            text = pathlib.Path(f"/proc/{self.pid1}/root/run/upstart-compat/facts.json").read_text("utf-8")
+        except FileNotFoundError:
+            return {}
+        phases: Dict[str, str] = json.loads(text)["table"]["phases"]
+        return phases
 
     def wait_event(self, name: str, count: int = 1) -> None:
         eventually(lambda: self.events().count(name) >= count, lambda: f"{name}: {self.output[-3000:]}")

@@ -16,6 +16,8 @@ _UNITS = "/usr/lib/systemd/system"
 _PATIENCE = 90.0
 _PACKAGED = ROOT / "packaging" / "systemd"
 _GENERATOR = ROOT / "packaging" / "systemd-generators" / "upstart-compat-hooks"
+_PYTHON = "/usr/bin/python3"
+_LIBRARY = "usr/lib/upstart-compat"
 _STAND_IN = "/usr/lib/upstart-compat/bin/upstart-compat"
 _BRIDGE = "/usr/lib/upstart-compat/bin/upstart-host-bridge"
 _DAEMON = """\
@@ -52,15 +54,35 @@ def possible() -> bool:
     return not systemd_box.missing()
 
 
+def install(directory: pathlib.Path) -> None:
+    """Put into a directory what a package puts into a host, for the distribution's own interpreter."""
+    subprocess.run([str(ROOT / "packaging" / "install-files"), str(directory)], stdin=subprocess.DEVNULL, check=True)
+    # As the scripts of packages do.
+    subprocess.run([_PYTHON, "-m", "compileall", "-q", str(directory / _LIBRARY)], stdin=subprocess.DEVNULL, check=True)
+
+
+def installable() -> bool:
+    """Whether the distribution's interpreter has what the package depends on."""
+    return subprocess.run([_PYTHON, "-I", "-c", "import dbus, pyinotify, pystemd"], capture_output=True, check=False).returncode == 0
+
+
+def _parts(installed: pathlib.Path) -> List[pathlib.Path]:
+    """What is in such a directory: the library as one, and every other file that is no document."""
+    library = installed / _LIBRARY
+    others = (path for path in installed.rglob("*") if path.is_file() and library not in path.parents)
+    return [library, *sorted(path for path in others if not {"man", "bash-completion", "etc"} & set(path.relative_to(installed).parts))]
+
+
 class SystemdHost:
     """``units``: more unit files, wanted by multi-user.target. ``wanted``: the target that the host boots to.
 
-    ``failsafe``: B208's two minutes, in seconds.
+    ``failsafe``: B208's two minutes, in seconds. ``installed``: a directory with all that a package has, in its place (``install``);
+    by default what is in the checkout runs, with this interpreter.
     """
 
     def __init__(self, directory: pathlib.Path, jobs: Mapping[str, str], units: Optional[Mapping[str, str]] = None,
                  configuration: str = "", wanted: str = "multi-user.target", profile: str = "ubuntu",
-                 failsafe: Optional[float] = None) -> None:
+                 failsafe: Optional[float] = None, installed: Optional[pathlib.Path] = None) -> None:
         self.directory = directory
         self.conf, self.logs, self.units = directory / "conf", directory / "log", directory / "units"
         for each in (self.conf, self.logs, self.units, directory / "etc"):
@@ -68,41 +90,54 @@ class SystemdHost:
         for name, text in jobs.items():
             (self.conf / f"{name}.conf").write_text(text + "\n", "utf-8", "surrogateescape")
         (directory / "etc" / "host.conf").write_text(configuration + f"\nprofile={profile}\n")
-        texts: Dict[str, str] = {"upstart-compat.service": _DAEMON.format(python=sys.executable, conf=self.conf, logs=self.logs, root=ROOT)}
-        for name in ("upstart-host-bridge.service", "upstart-shutdown.service"):
-            texts[name] = (_PACKAGED / name).read_text()
-        texts["keep-journal.service"] = _KEEPER.format(logs=self.logs)
-        texts["upstart.slice"] = (_PACKAGED / "upstart.slice").read_text()
+        self._initctl = ["initctl"] if installed else [
+            "env", f"PYTHONPATH={ROOT}", "UPSTART_SESSION=", sys.executable, "-m", "compat.initctl"]
+        texts: Dict[str, str] = {"keep-journal.service": _KEEPER.format(logs=self.logs)}
+        drop_ins = {
+            "multi-user.target": f"[Unit]\nWants={' '.join(('upstart-compat.service', *(units or {})))}\n",
+            "systemd-box.target": f"[Unit]\nWants={wanted}\n"}
+        if installed is None:
+            binds = self._program_of_the_checkout(failsafe)
+            texts["upstart-compat.service"] = _DAEMON.format(python=sys.executable, conf=self.conf, logs=self.logs, root=ROOT)
+            for name in ("upstart-host-bridge.service", "upstart-shutdown.service", "upstart.slice"):
+                texts[name] = (_PACKAGED / name).read_text()
+            drop_ins["upstart-compat.service"] = "[Unit]\nWants=upstart-host-bridge.service upstart-shutdown.service\n"
+        else:
+            binds = ["-b", f"{self.conf}:/etc/init", "-b", f"{self.logs}:/var/log/upstart"]
+            for path in _parts(installed):
+                binds += ["-r", f"{path}:/{path.relative_to(installed)}"]
+            (directory / "etc" / "daemon.conf").write_text('OPTIONS="--verbose"\n')
         texts.update(units or {})
-        binds: List[str] = []
         for name, text in texts.items():
             (self.units / name).write_text(text)
             binds += ["-r", f"{self.units / name}:{_UNITS}/{name}"]
-        services = " ".join(["upstart-compat.service", *(units or {})])
-        for name, text in (("multi-user.target", f"[Unit]\nWants={services}\n"), ("systemd-box.target", f"[Unit]\nWants={wanted}\n"),
-                           ("upstart-compat.service", "[Unit]\nWants=upstart-host-bridge.service upstart-shutdown.service\n")):
+        for name, text in drop_ins.items():
             drop_in = self.units / f"{name}.d"
             drop_in.mkdir()
             (drop_in / "test.conf").write_text(text)
             binds += ["-r", f"{drop_in}:{_UNITS}/{name}.d"]
-        # A folder of the host's, so that what is written last outlives the box.
-        bridge = directory / "bridge"
+        # Folders of the host's, so that what is written last outlives the box.
+        for path in (self.conf, self.logs):
+            binds += ["-b", str(path)]
+        binds += ["-b", f"{directory / 'etc'}:/etc/upstart-compat"]
+        self._box = SystemdBox("host", directory / "box")
+        self._box.start(300, *binds, limit=_PATIENCE)
+
+    def _program_of_the_checkout(self, failsafe: Optional[float]) -> List[str]:
+        """What runs the checkout where a package has its programs; as options of the box."""
+        bridge = self.directory / "bridge"
         program = "-m compat.bridges.host"
         if failsafe is not None:
             program = f"-c 'import sys; from compat.bridges.host import boot, main; boot.FAILSAFE = {failsafe}; sys.exit(main.main())'"
         bridge.write_text(f"#!/bin/sh\ncd / && PYTHONPATH={ROOT} exec {sys.executable} {program} \"$@\"\n")
         bridge.chmod(0o755)
-        daemon = directory / "daemon"
+        daemon = self.directory / "daemon"
         daemon.write_text(f"#!/bin/sh\ncd / && PYTHONPATH={ROOT} exec {sys.executable} -m compat.daemon -v --confdir={self.conf} "
                           f"--logdir={self.logs} \"$@\"\n")
         daemon.chmod(0o755)
-        binds += ["-r", f"{daemon}:{_STAND_IN}", "-r", f"{bridge}:{_BRIDGE}"]
-        binds += ["-r", f"{_GENERATOR}:/usr/lib/systemd/system-generators/{_GENERATOR.name}"]
-        for path in (self.conf, self.logs):
-            binds += ["-b", str(path)]
-        binds += ["-b", f"{directory / 'etc'}:/etc/upstart-compat", "-r", str(ROOT), "-r", sys.prefix, "-r", sys.base_prefix]
-        self._box = SystemdBox("host", directory / "box")
-        self._box.start(300, *binds, limit=_PATIENCE)
+        return ["-r", f"{daemon}:{_STAND_IN}", "-r", f"{bridge}:{_BRIDGE}",
+                "-r", f"{_GENERATOR}:/usr/lib/systemd/system-generators/{_GENERATOR.name}",
+                "-r", str(ROOT), "-r", sys.prefix, "-r", sys.base_prefix]
 
     def run(self, *command: str) -> "subprocess.CompletedProcess[str]":
         """A command inside, as root."""
@@ -120,7 +155,7 @@ class SystemdHost:
 
     def initctl(self, *arguments: str) -> str:
         """The client's output."""
-        done = self.run("env", f"PYTHONPATH={ROOT}", "UPSTART_SESSION=", sys.executable, "-m", "compat.initctl", *arguments)
+        done = self.run(*self._initctl, *arguments)
         return done.stdout + done.stderr
 
     def client(self, name: str, *arguments: str) -> str:

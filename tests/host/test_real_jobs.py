@@ -91,13 +91,24 @@ def _check_end(host: systemd_host.SystemdHost, left: List[str]) -> None:
     assert journal.find("dbus.service: Deactivated successfully", 0, waited) == -1
 
 
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
+    if not systemd_host.installable():
+        pytest.skip("needs what the package depends on (packaging/setup-builders)")
+    directory = tmp_path_factory.mktemp("installed")
+    systemd_host.install(directory)
+    return directory
+
+
 @pytest.mark.skipif(not systemd_host.possible(), reason="needs systemd")
 @pytest.mark.parametrize(("how", "level", "extra"), [("reboot", "6", ""), ("poweroff", "0", "INIT_HALT=POWEROFF\n")])
-def test_b267_real_jobs_start_and_stop_with_a_host_of_today(tmp_path: pathlib.Path, how: str, level: str, extra: str) -> None:
+def test_b267_real_jobs_start_and_stop_with_a_host_of_today(
+        tmp_path: pathlib.Path, installed: pathlib.Path, how: str, level: str, extra: str) -> None:
+    """As an administrator has it: installed, the job files in /etc/init, and booted."""
     jobs = {**chosen(), **OF_DEVICES}
     wanted = real_jobs.started_by(jobs, BOOT)
     units = {f"{name}.service": SERVICE for name in ("rsyslog", "docker", "cron", "network")}
-    host = systemd_host.SystemdHost(tmp_path / "host", jobs, units=units)
+    host = systemd_host.SystemdHost(tmp_path / "host", jobs, units=units, installed=installed)
     try:
         def running() -> List[str]:
             return sorted(line.split()[0] for line in host.initctl("list").splitlines() if "start/running" in line)
@@ -108,6 +119,8 @@ def test_b267_real_jobs_start_and_stop_with_a_host_of_today(tmp_path: pathlib.Pa
             missing = sorted(set(wanted) - set(running()))
             pytest.fail(f"{[(name, jobs[name]) for name in missing]}")
         assert "nternal error" not in host.journal()
+        assert host.run("systemctl", "is-active", "upstart-compat", "upstart-host-bridge", "upstart-shutdown").stdout == "active\n" * 3
+        assert host.run("readlink", f"/proc/{host.main_pid('upstart-compat')}/exe").stdout.startswith("/usr/bin/python3")
         _check_order(host, jobs, units)
         host.shell("systemctl stop rsyslog")
         host.wait_status("sysv-d", "sysv-d stop/waiting")

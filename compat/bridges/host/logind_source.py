@@ -21,6 +21,7 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 30.0
 _PATIENCE = 25.0
 _DEFAULT_DELAY = 5.0
 _BY_PATH = "unix:path="
+_WITH_KIND, _WITHOUT_KIND = "PrepareForShutdownWithMetadata", "PrepareForShutdown"
 _GRAPHICAL = ("x11", "wayland", "mir")
 
 _bindings: Any = importlib.import_module("_dbus_bindings")
@@ -46,7 +47,9 @@ class LogindSource:
         self._socket: Optional[AwaitedPath] = None
         self._want_lock = False
         self._lock_fd = -1
-        self._announced = False
+        #: the shutdown that was announced last, unless it was cancelled; and whether it has been told
+        self._shutdown: Optional[object] = None
+        self._told = False
         self._connect()
 
     def take_lock(self) -> None:
@@ -101,7 +104,7 @@ class LogindSource:
             self._ask_for_lock()
 
     def _gone(self) -> None:
-        self._ready, self._owner, self._announced = False, "", False
+        self._ready, self._owner, self._shutdown, self._told = False, "", None, False
         if self._lock_fd >= 0:
             os.close(self._lock_fd)
             self._lock_fd = -1
@@ -148,25 +151,35 @@ class LogindSource:
         return int(_bindings.HANDLER_RESULT_NOT_YET_HANDLED)
 
     def _from_logind(self, member: str, arguments: Any) -> None:
-        if member == "PrepareForShutdownWithMetadata":
-            # It comes first; the one without follows.
-            self._announce(bool(arguments[0]), str(arguments[1].get("type", "")))
-        elif member == "PrepareForShutdown":
-            begins = bool(arguments[0])
-            if not begins:
-                self._announce(False, "")
-            elif not self._announced:
-                self._get("ScheduledShutdown", lambda scheduled: self._announce(True, str(scheduled[0])))
+        if member in (_WITH_KIND, _WITHOUT_KIND):
+            if not arguments[0]:
+                self._cancelled()
+            elif self._shutdown is None:
+                # With the kind it comes first; the one without follows.
+                self._announced(str(arguments[1].get("type", "")) if member == _WITH_KIND else None)
         elif member == "SessionNew":
             self._call(_LOGIN, str(arguments[1]), _PROPERTIES, "GetAll", "s", (_LOGIN + ".Session",), self._got_session)
 
-    def _announce(self, begins: bool, kind: str) -> None:
-        if begins == self._announced:
-            return
-        self._announced = begins
-        if begins:
-            self._get("InhibitDelayMaxUSec", lambda delay: self._prepare(True, kind, delay / 1000000))
+    def _announced(self, kind: Optional[str]) -> None:
+        """Ask what is not known yet, and then tell, unless it has been cancelled by then. ``kind`` None: it is asked for as well."""
+        shutdown = self._shutdown = object()
+
+        def tell(kind: str, delay: int) -> None:
+            if self._shutdown is shutdown:
+                self._told = True
+                self._prepare(True, kind, delay / 1000000)
+
+        def ask_for_delay(kind: str) -> None:
+            self._get("InhibitDelayMaxUSec", lambda delay: tell(kind, delay))
+
+        if kind is None:
+            self._get("ScheduledShutdown", lambda scheduled: ask_for_delay(str(scheduled[0])))
         else:
+            ask_for_delay(kind)
+
+    def _cancelled(self) -> None:
+        told, self._shutdown, self._told = self._told, None, False
+        if told:
             self._prepare(False, "", _DEFAULT_DELAY)
 
     def _got_session(self, properties: Any) -> None:

@@ -64,6 +64,10 @@ class Mappings:
             return list(facts)
         return [fact._replace(events=tuple(told for each in fact.events for told in self._told(fact, each))) for fact in facts]
 
+    def up_again(self, unit: str) -> List[HostEvent]:
+        """What is emitted when that is told of a unit which is up already."""
+        return [_mapped(each, unit=unit) for each in self._active if each.source == ("unit", unit, "up")]
+
     def _told(self, fact: Fact, told: HostEvent) -> Iterable[HostEvent]:
         values = dict(entry.partition("=")[::2] for entry in told.env)
         job = values.get("JOB", "")

@@ -1,7 +1,8 @@
 """Hands /proc/self/mountinfo, /proc/swaps and /etc/fstab to the mounts model whenever one has changed (B247, B251).
 
 The kernel tells of changes by POLLPRI on the open file. A container may have another file system's file in the
-place of /proc/swaps, or of both; such a file tells nothing, so it is looked at every POLL_SECONDS (B272).
+place of /proc/swaps, or of both; such a file tells nothing, so it is looked at every POLL_SECONDS (B272). Where the kernel has
+lasting numbers of mounts the model gets these, so that a mount that took the place of another between two looks is a new one.
 """
 from __future__ import annotations
 
@@ -10,11 +11,14 @@ from typing import Callable, Dict, List, Optional, Sequence, Tuple
 
 from ...loop import MainLoop, Timer
 from .fact import Fact
+from .mount_numbers import MountNumbers
 from .mount_table import FstabEntry, decode_fstab, decode_mountinfo, decode_swaps
 from .mounts import Mounts, Swap, Tables
 
 POLL_SECONDS = 10.0
 _CHUNK_BYTES = 65536
+#: How often the mounts are read again because one came or went meanwhile. After that the kernel tells of another change anyway.
+_MOST_READS = 5
 #: Where udev has links to block devices, by the word before the ``=`` in fstab.
 _LINKS = {"UUID": "by-uuid", "LABEL": "by-label", "PARTUUID": "by-partuuid", "PARTLABEL": "by-partlabel"}
 
@@ -35,7 +39,8 @@ class MountSource:
         self._fstab = fstab
         self._files: Dict[str, int] = {}
         self._timer: Optional[Timer] = None
-        self._last: Optional[Tuple[bytes, bytes, bytes]] = None
+        self._numbers = MountNumbers()
+        self._last: Optional[Tuple[bytes, Dict[int, int], bytes, bytes]] = None
         self._mountinfo, self._swaps = mountinfo, swaps
         self._open(mountinfo)
         try:
@@ -47,12 +52,14 @@ class MountSource:
 
     def dispatch(self) -> None:
         """Read everything and tell what has changed."""
-        data = (self._read(self._mountinfo), self._read(self._swaps), _contents(self._fstab))
+        mountinfo, numbers = self._read_mounts()
+        data = (mountinfo, numbers, self._read(self._swaps), _contents(self._fstab))
         if data == self._last:
             return
         self._last = data
-        fstab = decode_fstab(data[2])
-        tables = Tables(decode_mountinfo(data[0]), _swaps(decode_swaps(data[1]), fstab), fstab)
+        fstab = decode_fstab(data[3])
+        mounts = [each._replace(id=numbers.get(each.id, each.id)) for each in decode_mountinfo(mountinfo)]
+        tables = Tables(mounts, _swaps(decode_swaps(data[2]), fstab), fstab)
         facts = self._mounts.update(tables)
         if facts:
             self._tell(facts)
@@ -82,6 +89,15 @@ class MountSource:
     def _look(self) -> None:
         self._look_later()
         self.dispatch()
+
+    def _read_mounts(self) -> Tuple[bytes, Dict[int, int]]:
+        """Mountinfo, and the lasting numbers of the very same mounts."""
+        numbers = self._numbers.read()
+        for _ in range(_MOST_READS):
+            before, mountinfo, numbers = numbers, self._read(self._mountinfo), self._numbers.read()
+            if numbers == before:
+                break
+        return mountinfo, numbers
 
     def _read(self, path: str) -> bytes:
         fd = self._files.get(path)

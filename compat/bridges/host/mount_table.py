@@ -20,7 +20,10 @@ _ESCAPE = re.compile(rb"\\([0-7]{3})")
 
 
 class Mount(NamedTuple):
-    """A line of mountinfo. ``options`` are those of the mount, ``super_options`` those of the file system."""
+    """A line of mountinfo. ``options`` are those of the mount, ``super_options`` those of the file system.
+
+    ``id``: that of the line, or a lasting one in its place (mount_numbers).
+    """
 
     id: int
     device: str

@@ -19,6 +19,7 @@ from .logind_source import LogindSource
 from .mappings import Mappings
 from .native_units import NativeUnits, UnitSeen
 from .runlevels import Runlevels
+from .signal_targets import SignalTargets
 from .sources import HostSources
 from .systemd import Systemd
 from .unit_files import shows_job
@@ -86,7 +87,9 @@ class SystemdSession:
         self._systemd = Systemd(glib, loop, log, (_system_bus(), "unix:path=/run/systemd/private"))
         for watcher in (self, self._targets, MountUnits(lambda: self._sources.mounts, self._tell)):
             self._systemd.watch(watcher)
+        self._signals = SignalTargets(self._systemd.unit, self._signalled_again)
         self._systemd.signal = self._manager_said
+        self._systemd.disconnected = self._signals.forget
         self._systemd.start()
         self._consider_logind()
 
@@ -146,6 +149,11 @@ class SystemdSession:
     def _manager_said(self, member: str, arguments: Sequence[Any]) -> None:
         if member == "StartupFinished":
             self._ask_state()
+        self._signals.manager_said(member, arguments)
+
+    def _signalled_again(self, target: str) -> None:
+        for each in self._mappings.up_again(target):
+            self._daemon.emit(each.name, each.env)
 
     def _ask_state(self) -> None:
         """SystemState has no signal of its own; it is asked for when something else has changed."""

@@ -8,12 +8,16 @@ from typing import List
 import pytest
 
 from compat.bridges.host import mount_source
+from compat.bridges.host.mount_numbers import MountNumbers
 from compat.bridges.host.mount_source import MountSource
+from compat.bridges.host.mount_table import decode_mountinfo
 from compat.bridges.host.mounts import Mounts, Tables
 from compat.loop import MainLoop
-from tests.bridges.host.namespaces import HandLoop, Namespace, needs_root
+from tests.bridges.host.namespaces import HandLoop, Namespace, needs_root, own_mounts
 from tests.bridges.host.telling import Table, wanted
 from tests.daemon.test_loop import in_a_process
+
+needs_numbers = pytest.mark.skipif(not MountNumbers().read(), reason="needs Linux 6.8 and no sandbox that forbids to ask")
 
 
 @needs_root
@@ -45,6 +49,43 @@ def test_b247_mounts_are_noticed_through_the_main_loop() -> None:
     assert len(turns) < 20
     source.close()
     namespace.close()
+
+
+@needs_root
+@needs_numbers
+@in_a_process
+def test_b247_a_mount_that_takes_the_place_of_another_before_anybody_looks_is_a_new_one() -> None:
+    own_mounts()
+    loop, table = HandLoop(), Table()
+    told: List[str] = []
+    source = MountSource(Mounts(wanted("mounted MOUNTPOINT=/mnt"), {}, False), loop,  # type: ignore[arg-type]
+                         lambda facts: told.extend(table.take(facts)))
+    mount = ("mount", "-t", "tmpfs", "none", "/mnt")
+    for count in (1, 2, 3):
+        if told:
+            subprocess.run(["umount", "/mnt"], check=True)
+        subprocess.run(mount, check=True)
+        source.dispatch()
+        source.dispatch()
+        assert told == ["mounted DEVICE=none MOUNTPOINT=/mnt TYPE=tmpfs OPTIONS=rw,relatime"] * count
+    # Nor is any repeated when the bridge begins anew.
+    source.close()
+    MountSource(Mounts(wanted("mounted MOUNTPOINT=/mnt"), table.known, False), loop,  # type: ignore[arg-type]
+                lambda facts: told.extend(table.take(facts))).close()
+    assert len(told) == 3
+
+
+@needs_root
+@needs_numbers
+@in_a_process
+def test_b247_lasting_numbers_are_those_of_mountinfo() -> None:
+    own_mounts()
+    numbers = MountNumbers()
+    for place in ("/mnt", "/srv"):
+        subprocess.run(["mount", "-t", "tmpfs", "none", place], check=True)
+        there = {each.id for each in decode_mountinfo(pathlib.Path("/proc/self/mountinfo").read_bytes())}
+        found = numbers.read()
+        assert set(found) == there and len(set(found.values())) == len(there)
 
 
 @needs_root
