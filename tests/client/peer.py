@@ -208,8 +208,15 @@ class Peer:
         environment = client_environment(**variables)
         if uid is not None:
             return self._run_as(uid, words, environment)
+
+        def prepare() -> None:
+            # Ignored where the tests run in the background.
+            signal.signal(signal.SIGINT, signal.SIG_DFL)
+            for descriptor in closed:
+                os.close(descriptor)
+
         with subprocess.Popen(client_command(words, self.links), env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                              stderr=subprocess.PIPE, preexec_fn=(lambda: [os.close(fd) for fd in closed]) if closed else None) as process:
+                              stderr=subprocess.PIPE, preexec_fn=prepare) as process:
             def interrupt() -> None:
                 if until is not None and until():
                     process.send_signal(signal.SIGINT)
