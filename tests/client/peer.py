@@ -208,30 +208,23 @@ class Peer:
         environment = client_environment(**variables)
         if uid is not None:
             return self._run_as(uid, words, environment)
-
-        def prepare() -> None:
-            # Ignored where the tests run in the background.
-            signal.signal(signal.SIGINT, signal.SIG_DFL)
-            for descriptor in closed:
-                os.close(descriptor)
-
         with subprocess.Popen(client_command(words, self.links), env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                              stderr=subprocess.PIPE, preexec_fn=prepare) as process:
+                              stderr=subprocess.PIPE, preexec_fn=(lambda: [os.close(fd) for fd in closed]) if closed else None) as process:
             def interrupt() -> None:
                 if until is not None and until():
                     process.send_signal(signal.SIGINT)
 
-            try:
-                out, err = self.serve(process, each_turn=interrupt)
-            finally:
-                if process.poll() is None:
-                    process.kill()
+            out, err = self.serve(process, each_turn=interrupt)
         return Ended(process.returncode, out, err)
 
     def serve(self, process: "subprocess.Popen[bytes]", each_turn: Callable[[], None] = lambda: None) -> List[bytes]:
-        """Serve a client until it has ended: what it wrote to each of its pipes."""
+        """Serve a client until it has ended, in time or killed: what it wrote to each of its pipes."""
         descriptors = [stream.fileno() for stream in (process.stdout, process.stderr) if stream is not None]
-        return self._collect(descriptors, lambda: process.poll() is None, each_turn)
+        try:
+            return self._collect(descriptors, lambda: process.poll() is None, each_turn)
+        finally:
+            if process.poll() is None:
+                process.kill()
 
     def _collect(self, descriptors: List[int], alive: Callable[[], bool], each_turn: Callable[[], None] = lambda: None) -> List[bytes]:
         collected = dict.fromkeys(descriptors, b"")

@@ -20,6 +20,13 @@ lines = []
 held = HeldOutput(lambda priority, text: lines.append((priority, text)))
 def mount(*options):
     subprocess.run(["mount", *options, str(top)], check=True)
+def fill():
+    with open(top / "filler", "wb", buffering=0) as filler:
+        try:
+            while filler.write(bytes(4096)):
+                pass
+        except OSError as error:
+            assert error.errno == errno.ENOSPC
 mount("-t", "tmpfs", "-o", "size=64k", "tmpfs")
 def run():
 """
@@ -41,12 +48,7 @@ def test_x122_full_file_system(tmp_path: Path) -> None:
 path = top / "web.log"
 process = Process(path, lines)
 process.prints(b"before ")
-with open(top / "filler", "wb", buffering=0) as filler:
-    try:
-        while filler.write(bytes(4096)):
-            pass
-    except OSError as error:
-        assert error.errno == errno.ENOSPC
+fill()
 with open(path, "ab", buffering=0) as log:
     log.write(bytes(4096 - log.tell()))  # the rest of its own page
 process.prints(b"lost ")
@@ -66,12 +68,7 @@ process = Process(path, lines)
 process.prints(b"kept ")
 (top / "later").mkdir()
 path.touch()
-with open(top / "filler", "wb", buffering=0) as filler:
-    try:
-        while filler.write(bytes(4096)):
-            pass
-    except OSError as error:
-        assert error.errno == errno.ENOSPC
+fill()
 process.prints(b"lost ")
 assert process.log.unwritten == 5
 os.unlink(top / "filler")
