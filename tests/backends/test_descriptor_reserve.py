@@ -12,8 +12,8 @@ import pytest
 from compat.backends import identity
 from compat.backends.descriptor_reserve import RESERVE, exhausted, in_reserve
 from compat.backends.job_log import HeldOutput
+from tests.backends.job_log.job_output import Process
 from tests.backends.native_host import Host
-from tests.backends.test_job_log import Process
 
 WARNING = "W Temporary process spawn error: Too many open files"
 

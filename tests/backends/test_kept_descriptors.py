@@ -12,7 +12,7 @@ from compat.backends import kept_descriptors
 from compat.backends.identity import Identity
 from compat.backends.job_log import HeldOutput, JobLog
 from compat.state.processes import LogState
-from tests.backends.test_job_log import open_slave
+from tests.backends.job_log.job_output import open_slave
 
 
 @pytest.fixture

@@ -179,7 +179,7 @@ def test_x82_fatal_signal_before_the_exec_ends_it(pump: Pump) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGSTOP, signal.SIGTSTP])
 def test_x70_stops_of_processes_that_are_not_traced_are_the_callers(pump: Pump, number: int) -> None:
-    pid = pump.start(f"raise-{int(number)}", "report", "wait", traced=False)
+    pid = pump.start(f"raise-{int(number)}", "report", "wait", traced=False, job_control=True)
     pump.run(lambda: bool(pump.ordinary))
     [(stopped, status)] = pump.ordinary
     assert stopped == pid and os.WIFSTOPPED(status) and os.WSTOPSIG(status) == number

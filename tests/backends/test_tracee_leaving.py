@@ -267,11 +267,11 @@ def test_x83_a_process_that_just_died_is_no_failure(pump: Pump, monkeypatch: pyt
 class Seized:
     """A victim that waits at the gate, seized there; ``held`` are the pids that the main process changed from and to."""
 
-    def __init__(self, pump: Pump, *steps: str, expect: str = "fork", answer: bool = True) -> None:
+    def __init__(self, pump: Pump, *steps: str, expect: str = "fork", answer: bool = True, job_control: bool = False) -> None:
         self.pump = pump
         self.held: List[Tuple[int, int]] = []
         self.answer = answer
-        self.pid = pump.start("report", "gate", *steps, expect=expect, traced=False)
+        self.pid = pump.start("report", "gate", *steps, expect=expect, traced=False, job_control=job_control)
         pump.run_until_report()
         pump.table.seize(SPAWN, self.pid, expect, "web main process", self.hold)
         # A launcher's exec is the first that it does.
@@ -371,7 +371,7 @@ def test_x70_a_seized_process_stops_itself(pump: Pump) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGSTOP, signal.SIGTSTP])
 def test_x82_a_stop_of_somebody_else_lasts_until_it_is_continued(pump: Pump, number: int) -> None:
-    seized = Seized(pump, "exec", "report", "gate", "fork", "report", "wait")
+    seized = Seized(pump, "exec", "report", "gate", "fork", "report", "wait", job_control=True)
     pump.run_until_report(2)
     os.kill(seized.pid, number)
     pump.run(lambda: is_stopped(seized.pid))

@@ -64,7 +64,9 @@ class Pump:
         self.tracked[spawn] = new
         self.pids.append((spawn, old, new))
 
-    def start(self, *steps: str, expect: str = "fork", spawn: int = SPAWN, traced: bool = True, before_exec: str = "") -> int:
+    def start(self, *steps: str, expect: str = "fork", spawn: int = SPAWN, traced: bool = True, before_exec: str = "",
+              job_control: bool = False) -> int:
+        """Start a victim; its pid. ``job_control``: as a shell would, so that SIGTSTP stops it wherever the tests were started from."""
         victim = str(self.programs / "victim")
         argv = [victim, *steps]
         if traced:
@@ -72,7 +74,8 @@ class Pump:
         theirs, ours = socket.socketpair()
         pid = os.posix_spawn(argv[0], argv, dict(os.environ), file_actions=[
             (os.POSIX_SPAWN_DUP2, self.gate_read, 0), (os.POSIX_SPAWN_DUP2, self.report_write, 1),
-            *([(os.POSIX_SPAWN_DUP2, theirs.fileno(), 3)] if traced else [])], setsigdef=range(1, 32))
+            *([(os.POSIX_SPAWN_DUP2, theirs.fileno(), 3)] if traced else [])],
+            setsigdef=range(1, 32), **({"setpgroup": 0} if job_control else {}))
         self.tracked[spawn] = pid
         if traced:
             assert ours.recv(1)

@@ -6,7 +6,6 @@ of the call; the table's own are the methods ``_Member``.
 """
 from __future__ import annotations
 
-import ctypes
 import itertools
 import os
 import select
@@ -21,6 +20,7 @@ import _dbus_bindings as bindings
 from dbus.mainloop.glib import DBusGMainLoop
 
 from compat.control.wire import Connection
+from tests.received import plain, take_in
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 CLIENT = ROOT / "packaging" / "bin" / "initctl"
@@ -34,10 +34,6 @@ F = "org.freedesktop.DBus.Error."
 NAME = "com.ubuntu.Upstart"
 _PATIENCE = 30.0
 _numbers = itertools.count()
-
-_glib = ctypes.CDLL("libglib-2.0.so.0")
-_glib.g_main_context_iteration.argtypes = [ctypes.c_void_p, ctypes.c_int]
-_glib.g_main_context_iteration.restype = ctypes.c_int
 
 
 class Error(Exception):
@@ -53,18 +49,6 @@ class Error(Exception):
 SILENCE = object()
 #: As an answer: the peer hangs up.
 HANG_UP = object()
-
-
-def plain(value: Any) -> Any:
-    """A received value without dbus-python's types."""
-    if type(value).__name__ == "Boolean":
-        return bool(value)
-    for kind in (str, int):
-        if isinstance(value, kind):
-            return kind(value)
-    if isinstance(value, list):
-        return [plain(item) for item in value]
-    return value
 
 
 def escaped(name: str) -> str:
@@ -204,7 +188,7 @@ class Peer:
             connection.close()
         if hasattr(self, "_server"):
             self._server.disconnect()
-        self._serve()
+        take_in()
 
     def _accept(self, connection: Any) -> None:
         self.connections.append(connection)
@@ -215,10 +199,6 @@ class Peer:
         return self.jobs[-1]
 
     # Serving
-
-    def _serve(self) -> None:
-        while _glib.g_main_context_iteration(None, 0):
-            pass
 
     def run(self, *words: str, closed: Sequence[int] = (), uid: Optional[int] = None, until: Optional[Callable[[], bool]] = None,
             **variables: Optional[str]) -> Ended:
@@ -234,17 +214,17 @@ class Peer:
                 if until is not None and until():
                     process.send_signal(signal.SIGINT)
 
-            try:
-                out, err = self.serve(process, each_turn=interrupt)
-            finally:
-                if process.poll() is None:
-                    process.kill()
+            out, err = self.serve(process, each_turn=interrupt)
         return Ended(process.returncode, out, err)
 
     def serve(self, process: "subprocess.Popen[bytes]", each_turn: Callable[[], None] = lambda: None) -> List[bytes]:
-        """Serve a client until it has ended: what it wrote to each of its pipes."""
+        """Serve a client until it has ended, in time or killed: what it wrote to each of its pipes."""
         descriptors = [stream.fileno() for stream in (process.stdout, process.stderr) if stream is not None]
-        return self._collect(descriptors, lambda: process.poll() is None, each_turn)
+        try:
+            return self._collect(descriptors, lambda: process.poll() is None, each_turn)
+        finally:
+            if process.poll() is None:
+                process.kill()
 
     def _collect(self, descriptors: List[int], alive: Callable[[], bool], each_turn: Callable[[], None] = lambda: None) -> List[bytes]:
         collected = dict.fromkeys(descriptors, b"")
@@ -252,7 +232,7 @@ class Peer:
         deadline = time.monotonic() + _PATIENCE
         while open_ones or alive():
             assert time.monotonic() < deadline, f"the client does not end; calls so far: {self.made()}"
-            self._serve()
+            take_in()
             each_turn()
             for descriptor in select.select(open_ones, [], [], 0.001)[0]:
                 data = os.read(descriptor, 65536)

@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
-from typing import Any, List
+from typing import Any, List, Tuple
 
 from compat.config.sources import Source
 from compat.engine.inputs import DefineJob
@@ -145,13 +145,19 @@ def command_in_use(machine: SimulatedMachine, job: str) -> str:
     return process.command
 
 
-def test_p20_e118_a_running_job_keeps_its_definition(confdir: Path) -> None:
-    path = write(confdir / "s.conf", "exec one\n")
+def running(confdir: Path) -> Tuple[SimulatedMachine, Configuration]:
+    """With the job ``s`` running."""
     machine = SimulatedMachine()
     configuration = Configuration(confdir)
     configuration.engine = machine.feed
     configuration.load()
     machine.start("s")
+    return machine, configuration
+
+
+def test_p20_e118_a_running_job_keeps_its_definition(confdir: Path) -> None:
+    path = write(confdir / "s.conf", "exec one\n")
+    machine, configuration = running(confdir)
     for content in ("bogus\n", "exec two\n"):
         write(path, content)
         configuration.catalogue.reload()
@@ -162,11 +168,7 @@ def test_p20_e118_a_running_job_keeps_its_definition(confdir: Path) -> None:
 
 def test_p20_d122_a_running_job_with_a_broken_file_vanishes_when_it_stops(confdir: Path) -> None:
     path = write(confdir / "s.conf", "exec one\n")
-    machine = SimulatedMachine()
-    configuration = Configuration(confdir)
-    configuration.engine = machine.feed
-    configuration.load()
-    machine.start("s")
+    machine, configuration = running(confdir)
     write(path, "bogus\n")
     configuration.catalogue.reload()
     assert machine.status("s").startswith("s start/running")

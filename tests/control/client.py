@@ -1,7 +1,6 @@
 """A D-Bus client that keeps every message it gets, in order."""
 from __future__ import annotations
 
-import ctypes
 import os
 import pickle
 import select
@@ -10,9 +9,11 @@ import time
 from typing import Any, Callable, List, Tuple
 
 import _dbus_bindings as bindings
+import pytest
 from dbus.mainloop.glib import DBusGMainLoop
 
 from compat.bridges.host.peer import Peer
+from tests.received import plain, take_in
 
 MANAGER = "/com/ubuntu/Upstart"
 U = "com.ubuntu.Upstart0_6"
@@ -24,10 +25,6 @@ F = "org.freedesktop.DBus.Error."
 E = U + ".Error."
 _PATIENCE = 20.0
 
-_glib = ctypes.CDLL("libglib-2.0.so.0")
-_glib.g_main_context_iteration.argtypes = [ctypes.c_void_p, ctypes.c_int]
-_glib.g_main_context_iteration.restype = ctypes.c_int
-
 
 class Failed(Exception):
     """An error reply."""
@@ -36,23 +33,6 @@ class Failed(Exception):
         super().__init__(name, text)
         self.name = name
         self.text = text
-
-
-def plain(value: Any) -> Any:
-    """A received value without dbus-python's types."""
-    if isinstance(value, bool) or type(value).__name__ == "Boolean":
-        return bool(value)
-    if isinstance(value, str):
-        return str(value)
-    if isinstance(value, int):
-        return int(value)
-    if isinstance(value, dict):
-        return {plain(key): plain(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [plain(item) for item in value]
-    if isinstance(value, tuple):
-        return tuple(plain(item) for item in value)
-    return value
 
 
 class Client:
@@ -94,8 +74,7 @@ class Client:
         deadline = time.monotonic() + _PATIENCE
         fd = self.connection.get_unix_fd()
         while True:
-            while _glib.g_main_context_iteration(None, 0):
-                pass
+            take_in()
             result = condition()
             if result:
                 return result
@@ -151,6 +130,13 @@ class Client:
     def close(self) -> None:
         self.connection.close()
         self.wait(lambda: self.closed, "close")
+
+
+def refusal(client: Client, *call: Any) -> Tuple[str, str]:
+    """Name and text of the error that a call is answered with."""
+    with pytest.raises(Failed) as caught:
+        client.call(*call)
+    return caught.value.name, caught.value.text
 
 
 def as_user(uid: int, function: Callable[[], Any]) -> Any:

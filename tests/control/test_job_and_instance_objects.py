@@ -8,7 +8,7 @@ import pytest
 from compat.engine import actions, inputs
 from compat.parser.definition import And, JobDefinition, Match, Or
 from compat.parser.notation import to_postfix
-from tests.control.client import INSTANCE, JOB, MANAGER, PROPERTIES, Client, E, Failed
+from tests.control.client import INSTANCE, JOB, MANAGER, PROPERTIES, Client, E, Failed, refusal
 from tests.control.service_process import Service
 
 SVC = MANAGER + "/jobs/svc"
@@ -19,12 +19,6 @@ REVERSED = [["startup"], ["runlevel", "[2345]"], ["/AND"], ["net-device-up", "IF
 @pytest.fixture(autouse=True)
 def jobs(service: Service) -> None:
     service.define("svc", instances=(("", "start", "running", (("main", 12), ("post-start", 13))), ("a b", "stop", "killed")))
-
-
-def refusal(client: Client, *call: Any) -> tuple[str, str]:
-    with pytest.raises(Failed) as caught:
-        client.call(*call)
-    return caught.value.name, caught.value.text
 
 
 def test_c65_reverse_polish() -> None:

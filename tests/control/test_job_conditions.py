@@ -24,13 +24,6 @@ def service() -> Iterator[Service]:
     service.stop()
 
 
-@pytest.fixture
-def client(service: Service) -> Iterator[Client]:
-    client = Client(service.address)
-    yield client
-    client.close()
-
-
 def test_b199_conditions_with_their_sources(client: Client) -> None:
     before = time.time()
     client.call(MANAGER, U, "EmitEvent", "sasb", "runlevel", ["RUNLEVEL=2"], False)

@@ -8,7 +8,7 @@ import pytest
 from dbus.types import UnixFd
 
 from compat.engine import actions, inputs
-from tests.control.client import MANAGER, PROPERTIES, Client, E, F, Failed, U
+from tests.control.client import MANAGER, PROPERTIES, Client, E, F, Failed, U, refusal
 from tests.control.service_process import Service
 
 
@@ -25,12 +25,6 @@ def client_of_process_one(process_one: Service) -> Iterator[Client]:
     client = Client(process_one.address)
     yield client
     client.close()
-
-
-def refusal(client: Client, *call: Any) -> tuple[str, str]:
-    with pytest.raises(Failed) as caught:
-        client.call(*call)
-    return caught.value.name, caught.value.text
 
 
 def test_c38_reload_configuration(service: Service, client: Client) -> None:

@@ -8,7 +8,7 @@ import pytest
 from dbus.types import UnixFd
 
 from compat.parser.definition import JobDefinition, Match, ProcessDefinition
-from tests.control.client import INSTANCE, JOB, MANAGER, PROPERTIES, Client, E, F, Failed, U
+from tests.control.client import INSTANCE, JOB, MANAGER, PROPERTIES, Client, E, F, Failed, U, refusal
 from tests.control.service_process import Service
 
 JOBS = MANAGER + "/jobs/"
@@ -28,21 +28,6 @@ def service() -> Iterator[Service]:
     service.define("multi", definition(MAIN, instance="$N", usage="multi N=number"))
     yield service
     service.stop()
-
-
-@pytest.fixture
-def client(service: Service) -> Iterator[Client]:
-    client = Client(service.address)
-    client.sync()
-    client.messages.clear()
-    yield client
-    client.close()
-
-
-def refusal(client: Client, *call: Any) -> tuple[str, str]:
-    with pytest.raises(Failed) as caught:
-        client.call(*call)
-    return caught.value.name, caught.value.text
 
 
 def short(client: Client) -> list[str]:

@@ -11,8 +11,7 @@ from compat.engine.globs import glob_match
 from compat.engine.inputs import DefineJob
 from compat.parser.definition import Condition, JobDefinition, Match, Or
 from compat.testing import SimulatedMachine
-
-SERVICE = "exec sleep 100"
+from tests.engine.observed import SERVICE
 
 
 def fires(condition: str, name: str, *env: str) -> bool:

@@ -1,7 +1,7 @@
 """Environment tables and what processes and events get of them (E64-E76, E93, D149-D158, C81-C89)."""
 from __future__ import annotations
 
-from typing import Any, Dict, Mapping, Optional, Sequence
+from typing import Dict, Mapping, Optional, Sequence
 
 import pytest
 
@@ -10,8 +10,7 @@ from compat.engine.environment import add_entry
 from compat.engine.inputs import ResetEnv, SetEnv, UnsetEnv
 from compat.engine.view import Refused
 from compat.testing import Call, SimulatedMachine
-
-SERVICE = "exec sleep 100"
+from tests.engine.observed import SERVICE, refusal
 
 
 def set_env(machine: SimulatedMachine, *variables: str, job: Optional[str] = None, instance: Optional[str] = None,
@@ -29,10 +28,6 @@ def reset_env(machine: SimulatedMachine, job: Optional[str] = None, instance: Op
 
 def listed(machine: SimulatedMachine, job: Optional[str] = None, instance: Optional[str] = None) -> Sequence[str]:
     return machine.engine.list_env(job, instance)
-
-
-def refusal(call: Call) -> Any:
-    return call.error, call.message
 
 
 # -- tables -----------------------------------------------------------------------------------------------------

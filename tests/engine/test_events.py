@@ -9,8 +9,7 @@ from compat.engine.events import PASS_LIMIT
 from compat.engine.inputs import EmitEvent, PollEvents
 from compat.engine.jobs import bucket
 from compat.testing import SimulatedMachine
-
-SERVICE = "exec sleep 100"
+from tests.engine.observed import SERVICE
 
 
 def started_in_order(machine: SimulatedMachine) -> List[str]:

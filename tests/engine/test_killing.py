@@ -6,8 +6,8 @@ from typing import Any, List
 from compat.engine.actions import SignalProcess
 from compat.engine.inputs import TimerFired
 from compat.testing import SimulatedMachine
+from tests.engine.observed import SERVICE
 
-SERVICE = "exec sleep 100"
 OK = ("JOB=s", "INSTANCE=", "RESULT=ok")
 
 

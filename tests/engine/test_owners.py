@@ -2,8 +2,7 @@
 from __future__ import annotations
 
 from compat.testing import SimulatedMachine
-
-SERVICE = "exec sleep 100"
+from tests.engine.observed import SERVICE
 
 
 def test_e113_a_task_on_starting_holds_the_main_process_of_the_other(machine: SimulatedMachine) -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 import pytest
 
 from compat.testing import SimulatedMachine
+from tests.engine.observed import SERVICE
 
-SERVICE = "exec sleep 100"
 OK = ("JOB=s", "INSTANCE=", "RESULT=ok")
 
 

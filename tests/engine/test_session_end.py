@@ -5,8 +5,7 @@ import pytest
 
 from compat.engine.inputs import Quiesce
 from compat.testing import SimulatedMachine
-
-SERVICE = "exec sleep 100"
+from tests.engine.observed import SERVICE
 
 
 def took(machine: SimulatedMachine) -> str:

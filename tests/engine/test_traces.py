@@ -6,8 +6,7 @@ from typing import List, Optional
 import pytest
 
 from compat.testing import SimulatedMachine
-
-SERVICE = "exec sleep 100"
+from tests.engine.observed import SERVICE, ends
 
 
 def up(s: str) -> List[str]:
@@ -78,15 +77,6 @@ def after(machine: SimulatedMachine) -> List[str]:
     lines = list(machine.transcript)
     machine.transcript.clear()
     return lines
-
-
-def ends(machine: SimulatedMachine, process: str = "main", status: int = 0, signal: Optional[int] = None) -> None:
-    found = machine.process("s", process)
-    if signal is None:
-        found.exit(status)
-    else:
-        found.killed_by(signal)
-    machine.settle()
 
 
 @pytest.mark.parametrize(("j", "env"), [("s", ()), ("s (tty1)", ("TTY=tty1",))])

@@ -1,7 +1,6 @@
 """A message bus that the daemon is on, over a re-exec (D183, D217)."""
 from __future__ import annotations
 
-import ctypes
 import pathlib
 from collections.abc import Iterator
 
@@ -13,10 +12,10 @@ from compat.bridges.host.peer import Peer
 from tests.control.client import ALLOW_ALL, BusDaemon
 from tests.daemon.conftest import Launch
 from tests.daemon.running import MANAGER, PROPERTIES, Daemon, U, eventually
+from tests.received import take_in
 from tests.reexec.re_executing import re_execute
 
 _BUS, _BUS_PATH = "org.freedesktop.DBus", "/org/freedesktop/DBus"
-_iterate = ctypes.CDLL("libglib-2.0.so.0").g_main_context_iteration
 NAME = "com.ubuntu.Upstart"
 
 
@@ -40,8 +39,7 @@ class Listener:
         """The names of all signals so far."""
         # What was said before the answer to this is here, but not yet handed out.
         self.owner()
-        while _iterate(None, 0):
-            pass
+        take_in()
         return self._heard
 
     def _call(self, name: str, path: str, interface: str, member: str, *words: str) -> list[object]:
