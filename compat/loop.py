@@ -17,6 +17,7 @@ import os
 import select
 import signal
 import time
+from functools import partial
 from typing import Any, Callable, Dict, List, Optional, Tuple
 
 _glib = ctypes.CDLL("libglib-2.0.so.0")
@@ -55,7 +56,8 @@ def _poll_without(fd: int, descriptors: int, count: int, timeout: int) -> int:
         each.fd = -1
     try:
         result: int = _libc.poll(descriptors, count, timeout)
-        return result
+        # A signal is seen to in the next turn, as anything else.
+        return max(0, result)
     finally:
         for each in left_out:
             each.fd = fd
@@ -101,6 +103,8 @@ class MainLoop:
         self._quit = False
         self._child_signal = False
         _loops.append(self)
+        # A null pointer stands for poll(2).
+        self._poll = _PollFunction()
         self._ready = _FdCallback(lambda fd, condition, data: 1)
         self._expired = _TimeoutCallback(self._on_timeout)
         self._epoll_source = self._add_epoll()
@@ -153,12 +157,14 @@ class MainLoop:
         """Leave ``run`` at the end of the current turn."""
         self._quit = True
 
-    def work_off_calls(self, seconds: float, but: int = -1) -> None:
-        """Do only what D-Bus connections have to do, until there is nothing or the time is over.
+    def leave_out(self, fd: int) -> None:
+        """Do not look at a descriptor of GLib's any more: that of a listening socket, so that nobody new comes. -1: look at all."""
+        self._poll = _PollFunction(partial(_poll_without, fd)) if fd >= 0 else _PollFunction()
+        _glib.g_main_context_set_poll_func(None, self._poll)
 
-        The descriptor ``but`` is left out: that of a listening socket, so that nobody new comes.
-        """
-        self._work_off(seconds, _PollFunction(lambda descriptors, count, timeout: _poll_without(but, descriptors, count, timeout)))
+    def work_off_calls(self, seconds: float) -> None:
+        """Do only what D-Bus connections have to do, until there is nothing or the time is over."""
+        self._work_off(seconds, self._poll)
 
     def finish_calls(self) -> None:
         """Handle what D-Bus connections have read already, and read nothing more: afterwards it is all in the sockets."""
@@ -172,8 +178,7 @@ class MainLoop:
             while _glib.g_main_context_pending(None) and time.monotonic() < end:
                 _glib.g_main_context_iteration(None, 0)
         finally:
-            # A null pointer stands for poll(2).
-            _glib.g_main_context_set_poll_func(None, _PollFunction())
+            _glib.g_main_context_set_poll_func(None, self._poll)
             self._epoll_source = self._add_epoll()
 
     def run(self) -> None:

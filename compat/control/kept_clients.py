@@ -60,13 +60,14 @@ class KeptClients:
 
         ``last_words`` says what clients are still to be told; whatever they answer is for the next run.
         ``connections`` gives the private ones that can be kept. While ``busy`` is true there is one more to come, which
-        would be lost: then None, unless it has to be ``at_once``. Nobody new is let in at the socket ``listening``.
+        would be lost, and so would be a client that is in the midst of something: then None, unless it has to be ``at_once``. From
+        the first time on until ``go_on`` nobody new is let in at the socket ``listening``, so it is soon over.
         """
-        if self._relays is not None:
-            self._relays.pause(True)
+        self._loop.leave_out(listening)
+        self._pause(True)
         end = time.monotonic() + _SECONDS
         while True:
-            self._loop.work_off_calls(_SECONDS, listening)
+            self._loop.work_off_calls(_SECONDS)
             carried = self._relays is not None and self._relays.carry()
             if time.monotonic() > end or not (carried or busy()):
                 break
@@ -76,20 +77,22 @@ class KeptClients:
         last_words()
         if self._relays is not None:
             self._relays.carry()
-        if busy() and not at_once:
-            self.go_on()
+        sockets = {connection: self._socket_of(connection) for connection in connections()}
+        if not at_once and (busy() or min(sockets.values(), default=0) < 0):
+            self._pause(False)
             return None
-        clients: List[Dict[str, Any]] = []
-        for connection in connections():
-            fd = self._socket_of(connection)
-            if fd >= 0:
-                clients.append({"fd": fd, "calls": [self._describe(call) for call in self._pending.of_connection(connection)]})
-        return {"last_call": self._pending.last, "clients": clients}
+        return {"last_call": self._pending.last, "clients": [
+            {"fd": fd, "calls": [self._describe(call) for call in self._pending.of_connection(connection)]}
+            for connection, fd in sockets.items() if fd >= 0]}
 
     def go_on(self) -> None:
         """There was no exec."""
+        self._loop.leave_out(-1)
+        self._pause(False)
+
+    def _pause(self, paused: bool) -> None:
         if self._relays is not None:
-            self._relays.pause(False)
+            self._relays.pause(paused)
 
     def _socket_of(self, connection: Any) -> int:
         """The client's own socket; -1 if something is on its way that would be lost."""

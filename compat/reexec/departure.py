@@ -20,8 +20,8 @@ from ..engine.view import Refused
 from ..loop import MainLoop
 from .trial import Trial
 
-#: Seconds in which there is a moment when nobody is just connecting; and how soon it is tried again.
-_PATIENCE = 2.0
+#: Seconds that clients which are just connecting, or are in the midst of reading or writing, have for it; and how soon it is looked again.
+_PATIENCE = 5.0
 _MOMENT = 0.005
 
 

@@ -113,6 +113,39 @@ def test_d242_whoever_connects_meanwhile_waits(launch: Launch) -> None:
     assert failures == [] and not thread.is_alive()
 
 
+def test_d239_nobody_is_cut_off_who_takes_long_to_say_who_it_is(launch: Launch) -> None:
+    """There is always one of them in the midst of it, as on a busy machine."""
+    daemon = launch({"a.conf": SLEEP})
+    stop = threading.Event()
+    failures: List[BaseException] = []
+
+    def connect_slowly_and_say_something() -> None:
+        try:
+            while not stop.is_set():
+                with socket.socket(socket.AF_UNIX) as client:
+                    client.settimeout(30)
+                    client.connect("\0" + daemon.address.partition("abstract=")[2])
+                    client.sendall(b"\0AUTH EXTERNAL " + str(os.getuid()).encode().hex().encode() + b"\r\n")
+                    assert client.recv(1000).startswith(b"OK ")
+                    time.sleep(0.2)
+                    client.sendall(b"NEGOTIATE_UNIX_FD\r\n")
+                    assert client.recv(1000) == b"AGREE_UNIX_FD\r\n"
+        except BaseException as failure:
+            failures.append(failure)
+
+    threads = [threading.Thread(target=connect_slowly_and_say_something) for _ in range(4)]
+    for number, thread in enumerate(threads):
+        thread.start()
+        # So that their pauses do not coincide.
+        time.sleep(0.05 * number)
+    for _ in range(2):
+        re_execute(daemon)
+    stop.set()
+    for thread in threads:
+        thread.join(30)
+    assert failures == [] and not any(thread.is_alive() for thread in threads)
+
+
 def test_c48_restarted_is_announced_on_kept_connections(launch: Launch) -> None:
     daemon = launch({"a.conf": SLEEP})
     with socket.socket(socket.AF_UNIX) as client:
