@@ -59,7 +59,8 @@ def test_x122_full_disk_under_the_logs(launch: Launch, small_disk: pathlib.Path)
 
 
 def test_x122_log_files_that_may_not_grow(launch: Launch) -> None:
-    daemon = launch({"loud.conf": "exec sh -c 'head -c 300000 /dev/zero | tr \"\\0\" x; exec sleep 1000'\n"}, wait=False,
+    # Much more than is read at once: what a write leaves that is cut off by the limit is kept until there is more (X123).
+    daemon = launch({"loud.conf": "exec sh -c 'head -c 3000000 /dev/zero | tr \"\\0\" x; exec sleep 1000'\n"}, wait=False,
                     stdout=subprocess.DEVNULL)
     daemon.wait_ready()
     before = set_limit(daemon.pid, resource.RLIMIT_FSIZE, 50_000)
