@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 from tests.daemon.conftest import Launch
+from tests.daemon.running import eventually
 
 
 def test_x261_processes_of_a_session_are_native(launch: Launch) -> None:
@@ -12,6 +13,7 @@ def test_x261_processes_of_a_session_are_native(launch: Launch) -> None:
         daemon.wait_known(name)
     daemon.start("web", wait=False)
     daemon.start("many", "N=a b")
+    eventually(lambda: daemon.instances("web") == {"": ("start", "post-start")}, daemon.log)
     why = "native (the daemon itself runs the processes)"
     assert daemon.initctl("show-backend", "web") == (0, f"web main: {why}\nweb post-start: {why}\n", "")
     assert daemon.initctl("show-backend", "idle") == (0, "", "")
