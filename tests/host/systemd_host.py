@@ -54,6 +54,16 @@ def possible() -> bool:
     return not systemd_box.missing()
 
 
+def daemon_unit(directory: pathlib.Path) -> str:
+    """The unit of the daemon of a host that has this directory."""
+    return _DAEMON.format(python=sys.executable, conf=directory / "conf", logs=directory / "log", root=ROOT)
+
+
+def packaged_unit(name: str) -> str:
+    """A unit as packages have it."""
+    return (_PACKAGED / name).read_text()
+
+
 def install(directory: pathlib.Path) -> None:
     """Put into a directory what a package puts into a host, for the distribution's own interpreter."""
     subprocess.run([str(ROOT / "packaging" / "install-files"), str(directory)], stdin=subprocess.DEVNULL, check=True)
@@ -98,9 +108,9 @@ class SystemdHost:
             "systemd-box.target": f"[Unit]\nWants={wanted}\n"}
         if installed is None:
             binds = self._program_of_the_checkout(failsafe)
-            texts["upstart-compat.service"] = _DAEMON.format(python=sys.executable, conf=self.conf, logs=self.logs, root=ROOT)
+            texts["upstart-compat.service"] = daemon_unit(directory)
             for name in ("upstart-host-bridge.service", "upstart-shutdown.service", "upstart.slice"):
-                texts[name] = (_PACKAGED / name).read_text()
+                texts[name] = packaged_unit(name)
             drop_ins["upstart-compat.service"] = "[Unit]\nWants=upstart-host-bridge.service upstart-shutdown.service\n"
         else:
             binds = ["-b", f"{self.conf}:/etc/init", "-b", f"{self.logs}:/var/log/upstart"]
@@ -135,9 +145,10 @@ class SystemdHost:
         daemon.write_text(f"#!/bin/sh\ncd / && PYTHONPATH={ROOT} exec {sys.executable} -m compat.daemon -v --confdir={self.conf} "
                           f"--logdir={self.logs} \"$@\"\n")
         daemon.chmod(0o755)
-        return ["-r", f"{daemon}:{_STAND_IN}", "-r", f"{bridge}:{_BRIDGE}",
-                "-r", f"{_GENERATOR}:/usr/lib/systemd/system-generators/{_GENERATOR.name}",
-                "-r", str(ROOT), "-r", sys.prefix, "-r", sys.base_prefix]
+        # Where the interpreter is the distribution's, it is there, and over all of /usr nothing else could be laid.
+        shown = [str(ROOT), *(each for each in (sys.prefix, sys.base_prefix) if each != "/usr")]
+        return [*(word for each in shown for word in ("-r", each)), "-r", f"{daemon}:{_STAND_IN}", "-r", f"{bridge}:{_BRIDGE}",
+                "-r", f"{_GENERATOR}:/usr/lib/systemd/system-generators/{_GENERATOR.name}"]
 
     def run(self, *command: str) -> "subprocess.CompletedProcess[str]":
         """A command inside, as root."""

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import pathlib
+import re
 from typing import Callable, Iterator, List
 
 import pytest
@@ -80,11 +81,15 @@ def test_b221_b204_the_first_step_is_taken_while_logind_waits(boot: Boot, tmp_pa
         assert journal.index("slow main process") < journal.index("System is rebooting."), "before anything else was stopped"
 
 
-def test_b221_a_kind_that_is_not_told_does_not_hold_logind_up(boot: Boot) -> None:
-    """systemd before version 255 does not say what is about to happen: the steps are taken when it does (B218)."""
+def test_b221_a_shutdown_that_nobody_has_scheduled(boot: Boot) -> None:
+    """257 announces its kind, 252 tells it if it is asked. 247 does not: the steps are taken when it happens (B218), and hold nobody up."""
     host = boot(slow=SLOW, levels=LEVELS)
     host.wait_log("slow", "up\n")
     host.eventually(lambda: _has_lock(host))
+    kind_is_told = int(re.findall(r"\d+", host.shell("systemctl --version"))[0]) >= 252
+    host.keep_journal()
     host.shell(f"{_CALL} Reboot b false")
     host.wait_end()
     assert host.log("slow").count("down\n") == 1 and host.log("levels").count("RUNLEVEL=6\n") == 1
+    journal = (host.logs / "journal").read_text()
+    assert (journal.index("slow main process") < journal.index("System is rebooting.")) is kind_is_told, journal[-5000:]

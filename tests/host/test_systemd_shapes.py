@@ -2,10 +2,12 @@
 from __future__ import annotations
 
 import pathlib
+import re
 from typing import List
 
 import pytest
 
+from tests.host import systemd_host
 from tests.host.conftest import Boot
 from tests.host.systemd_host import SystemdHost, possible
 
@@ -157,3 +159,41 @@ def test_b229_b239_a_name_has_the_unit_that_the_host_has(boot: Boot) -> None:
     host.wait_status("db", "db start/running")
     host.shell("systemctl stop mariadb")
     host.wait_status("db", "db stop/waiting")
+
+
+def test_b222_an_emergency_ends_the_boot_and_what_comes_after_it_goes_on_with_it(boot: Boot) -> None:
+    host = without_network(boot({"levels": "start on runlevel\ntask\nexec env", "web": WEB}, units=NO_NETWORK, wanted="basic.target"))
+    host.eventually(lambda: "filesystem" in milestones(host))
+    # No shell on a console.
+    host.shell("printf '[Unit]\nDefaultDependencies=no\n[Service]\nExecStart=sleep 1000\n' > /etc/systemd/system/emergency.service; "
+               "systemctl daemon-reload; systemctl isolate emergency.target")
+    host.eventually(lambda: host.run("systemctl", "is-active", "upstart-compat").stdout.strip() == "inactive")
+    assert milestones(host) == ["startup", "filesystem", "runlevel", "runlevel"] and host.status("web") != "web start/running"
+    host.shell("systemctl --no-block isolate multi-user.target; systemctl stop no-network")
+    host.wait_status("web", "web start/running")
+    assert milestones(host)[4:] == ["static-network-up", "runlevel"]
+    # The last line comes with the last event.
+    host.wait_log("levels", "RUNLEVEL=2\nPREVLEVEL=S\n")
+    assert re.findall(r"^(?:RUN|PREV)LEVEL=(.)$", host.log("levels"), re.MULTILINE) == ["1", "N", "S", "1", "2", "S"]
+
+
+def test_b208_b209_file_systems_that_are_late(boot: Boot, tmp_path: pathlib.Path) -> None:
+    """A daemon that is started before them, as a host's own unit may do, tells the first lines of the boot and waits with the others."""
+    notes = "task\nexec systemctl show -P ActiveState local-fs.target | cat"
+    early = {
+        "upstart-compat.service": systemd_host.daemon_unit(tmp_path / "h0").replace(
+            "After=dbus.service systemd-journald.service local-fs.target", "DefaultDependencies=no"),
+        "upstart-host-bridge.service": systemd_host.packaged_unit("upstart-host-bridge.service").replace(
+            "[Unit]\n", "[Unit]\nDefaultDependencies=no\n")}
+    assert all("DefaultDependencies=no" in each for each in early.values())
+    # They are late until the job of the first lines has been; if that waited too, this host would not come up.
+    late = ("[Unit]\nDefaultDependencies=no\nBefore=local-fs.target\n[Service]\nType=oneshot\nRemainAfterExit=yes\n"
+            f"ExecStart=sh -c 'until grep -q act {tmp_path}/h0/log/virtual.log; do sleep 0.1; done'\n")
+    host = boot({"virtual": f"start on virtual-filesystems\n{notes}", "local": f"start on local-filesystems\n{notes}",
+                 "all": f"start on filesystem\n{notes}", "web": WEB}, units={**early, "late.service": late})
+    host.wait_status("web", "web start/running")
+    for job in ("virtual", "local", "all"):
+        host.wait_log(job, "active\n")
+    assert [host.log(job) for job in ("virtual", "local", "all")] == ["inactive\n", "active\n", "active\n"]
+    order = ["startup", "virtual-filesystems", "local-filesystems", "remote-filesystems", "filesystem", "runlevel"]
+    assert [each for each in host.events() if each in order] == order
