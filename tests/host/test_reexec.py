@@ -104,6 +104,7 @@ def test_b203_a_container_goes_on_and_its_bridge_too(start: Start) -> None:
         assert container.client("telinit", "u") == (0, "", "")
         container.run("mount", "-t", "tmpfs", "none", "/mnt")
         eventually(lambda number=number: container.log("m").count("MOUNTPOINT=/mnt") == number, lambda: container.output[-3000:])
+        container.wait_status("m", "m stop/waiting")
         container.run("umount", "/mnt")
     assert of_the_host(container.events()[len(before):]) == ["mounted"] * 4
     assert container.output.count("Stateful re-exec completed") == 4

@@ -87,6 +87,8 @@ def test_b247_b250_a_mount(boot: Boot) -> None:
     for count in (1, 2):
         host.shell("mount -t tmpfs data /srv")
         host.eventually(lambda count=count: host.log("disk").count("MOUNTPOINT=/srv\nTYPE=tmpfs\n") == count)
+        # A task that still runs is not started again.
+        host.wait_status("disk", "disk stop/waiting")
         host.shell("umount /srv")
 
 
@@ -168,6 +170,7 @@ def test_b204_whoever_is_killed_nothing_is_repeated_and_nothing_missed(boot: Boo
         _killed(host, victim)
         host.shell("mount -t tmpfs data /srv")
         host.eventually(lambda mounts=mounts: host.log("disk").count("MOUNTPOINT") == mounts + 1)
+        host.wait_status("disk", "disk stop/waiting")
         host.shell("umount /srv")
         assert [each for each in host.events()[before:] if each not in _JOB_EVENTS] == ["mounted"]
         assert host.status("web") == web, "the same process"
