@@ -11,7 +11,7 @@ from compat.bridges.host import awaited_path
 from compat.bridges.host.awaited_path import AwaitedPath
 from compat.bridges.host.logind_source import LogindSource
 from compat.loop import MainLoop
-from tests.bridges.host.test_logind import FakeLogind
+from tests.bridges.host.fake_logind import FakeLogind
 from tests.control.client import ALLOW_ALL, BusDaemon
 from tests.daemon.test_loop import in_a_process
 

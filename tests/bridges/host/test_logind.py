@@ -11,12 +11,10 @@ import _dbus_bindings as bindings
 
 from compat.bridges.host.logind import DelayLock
 from compat.bridges.host.logind_source import LogindSource
-from compat.bridges.host.peer import Peer
 from compat.loop import MainLoop
+from tests.bridges.host.fake_logind import PATH, FakeLogind
 from tests.control.client import ALLOW_ALL, BusDaemon
 from tests.daemon.test_loop import in_a_process
-
-LOGIN, PATH = "org.freedesktop.login1", "/org/freedesktop/login1"
 
 
 class Timer:
@@ -105,60 +103,6 @@ def test_b221_a_kind_that_is_not_told_is_left_to_the_shutdown_unit() -> None:
     assert all_.take() == ["take", "release", "release", "take"]
 
 
-class FakeLogind:
-    """On the bus at ``address``, in the loop of the test."""
-
-    def __init__(self, address: str, glib: Any, kind: str) -> None:
-        self.inhibited: List[Any] = []
-        self._kind = kind
-        self.connection = Peer(address, glib)
-        self.connection.set_exit_on_disconnect(False)
-        self.connection.add_message_filter(self._heard)
-        hello = self._bus("Hello", "")
-        self.connection.set_unique_name(str(hello.get_args_list()[0]))
-        self._bus("RequestName", "su", LOGIN, 0)
-
-    def _bus(self, member: str, signature: str, *arguments: Any) -> Any:
-        message = bindings.MethodCallMessage("org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus", member)
-        if signature:
-            message.append(*arguments, signature=signature)
-        return self.connection.send_message_with_reply_and_block(message, 20.0)
-
-    def _heard(self, connection: Any, message: Any) -> int:
-        if not isinstance(message, bindings.MethodCallMessage):
-            return int(bindings.HANDLER_RESULT_NOT_YET_HANDLED)
-        reply = bindings.MethodReturnMessage(message)
-        member, arguments = message.get_member(), message.get_args_list()
-        if member == "Inhibit":
-            read, write = os.pipe()
-            self.inhibited.append((list(map(str, arguments)), read))
-            reply.append(bindings.UnixFd(write), signature="h")
-            os.close(write)
-        elif member == "GetAll":
-            text = {key: bindings.String(value, variant_level=1)
-                    for key, value in (("Class", "user"), ("Type", "wayland"), ("Name", "eva"), ("Service", "gdm-password"))}
-            reply.append(text, signature="a{sv}")
-        elif arguments[1] == "InhibitDelayMaxUSec":
-            reply.append(bindings.UInt64(5000000, variant_level=1), signature="v")
-        else:
-            reply.append(bindings.Struct((self._kind, bindings.UInt64(0)), signature="st", variant_level=1), signature="v")
-        self.connection.send_message(reply)
-        return int(bindings.HANDLER_RESULT_HANDLED)
-
-    def say(self, member: str, signature: str, *arguments: Any) -> None:
-        message = bindings.SignalMessage(PATH, LOGIN + ".Manager", member)
-        message.append(*arguments, signature=signature)
-        self.connection.send_message(message)
-
-    def held(self, number: int) -> bool:
-        """Whether the lock of that number is still held."""
-        os.set_blocking(self.inhibited[number][1], False)
-        try:
-            return os.read(self.inhibited[number][1], 1) != b""
-        except BlockingIOError:
-            return True
-
-
 class Scene:
     """A bus, a logind and a source that hears it."""
 
@@ -210,11 +154,9 @@ def test_b221_the_lock_on_the_bus() -> None:
 def test_b221_announcements_with_and_without_a_kind() -> None:
     scene = Scene()
     scene.until(lambda: scene.source._ready)
-    scene.logind.say("PrepareForShutdownWithMetadata", "ba{sv}", True, {"type": bindings.String("reboot", variant_level=1)})
-    scene.logind.say("PrepareForShutdown", "b", True)
+    scene.logind.announce(True, "reboot")
     scene.until(lambda: scene.told)
-    scene.logind.say("PrepareForShutdownWithMetadata", "ba{sv}", False, {"type": bindings.String("reboot", variant_level=1)})
-    scene.logind.say("PrepareForShutdown", "b", False)
+    scene.logind.announce(False, "reboot")
     scene.until(lambda: len(scene.told) > 1)
     scene.logind.say("PrepareForShutdown", "b", True)
     scene.until(lambda: len(scene.told) > 2)
@@ -230,13 +172,11 @@ def test_b221_announcements_with_and_without_a_kind() -> None:
 
 @in_a_process
 def test_b221_a_shutdown_that_is_cancelled_before_its_kind_is_known_is_not_told() -> None:
-    kind = {"type": bindings.String("reboot", variant_level=1)}
     scene = Scene("poweroff")
     scene.until(lambda: scene.source._ready)
     # Both are there before the first answer is: the one with a kind lacks the delay, the one without lacks the kind as well.
     for begins in (True, False):
-        scene.logind.say("PrepareForShutdownWithMetadata", "ba{sv}", begins, kind)
-        scene.logind.say("PrepareForShutdown", "b", begins)
+        scene.logind.announce(begins, "reboot")
     for begins in (True, False):
         scene.logind.say("PrepareForShutdown", "b", begins)
     # Answers come in order: when this is told, those of the others have come.
@@ -244,7 +184,7 @@ def test_b221_a_shutdown_that_is_cancelled_before_its_kind_is_known_is_not_told(
     scene.until(lambda: scene.told)
     assert scene.told == [(True, "poweroff", 5.0)]
     scene.logind.say("PrepareForShutdown", "b", False)
-    scene.logind.say("PrepareForShutdownWithMetadata", "ba{sv}", True, kind)
+    scene.logind.announce(True, "reboot")
     scene.until(lambda: len(scene.told) > 2)
     assert scene.told[1:] == [(False, "", 5.0), (True, "reboot", 5.0)]
     scene.close()
