@@ -117,7 +117,7 @@ def test_b219_jobs_are_down_before_the_units_that_they_stop_with(boot: Boot) -> 
     for job in ("of-dbus", "of-network"):
         host.wait_log(job, "up\n")
     # A network mount, by its option in fstab, which is all that there can be here.
-    host.shell(f"mount -t tmpfs data /srv; echo 'data /srv tmpfs _netdev 0 0' >> /etc/fstab; "
+    host.shell(f"mount -t tmpfs data /mnt; echo 'data /mnt tmpfs _netdev 0 0' >> /etc/fstab; "
                f"mkdir -p /run/systemd/system/dbus.service.d; printf '[Service]\\nExecStop=sh -c \"cat {host.logs}/of-*.log > "
                f"{host.logs}/at-stop; date +%%s%%N > {host.logs}/dbus-stops\"\\n' > /run/systemd/system/dbus.service.d/x.conf; "
                "systemctl daemon-reload")
