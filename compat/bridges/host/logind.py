@@ -2,7 +2,7 @@
 
 logind tells of a shutdown before it begins, and holds it back while somebody has a *delay* lock, for a few seconds. In
 these the first step down is taken. It is a head start, never the guarantee: that is upstart-shutdown.service. So where
-logind does not say which kind of shutdown it will be, as before version 255, the lock is given back at once: a wrong
+logind does not say which kind of shutdown it will be, as that of systemd 247, the lock is given back at once: a wrong
 runlevel would be worse than a late one.
 
 ``DelayLock`` decides; ``logind_source`` talks D-Bus.
@@ -45,12 +45,14 @@ class Later(Protocol):
 
 
 class DelayLock:
-    """``later`` is the main loop's."""
+    """``later`` is the main loop's. ``if_up(done)`` asks the host's init, and calls ``done`` if the host does not go down."""
 
-    def __init__(self, logind: Logind, down: Down, later: Callable[[float, Callable[[], None]], Later]) -> None:
+    def __init__(self, logind: Logind, down: Down, later: Callable[[float, Callable[[], None]], Later],
+                 if_up: Callable[[Callable[[], None]], None]) -> None:
         self._logind = logind
         self._down = down
         self._later = later
+        self._if_up = if_up
         self._asked_for = False
         self._going_down = False
         self._begun = False
@@ -82,17 +84,26 @@ class DelayLock:
         elif not begins and self._going_down:
             self._going_down = False
             self._release()
-            if self._begun:
-                self._begun = False
-                self._down.cancel_way_down()
+            self._undo()
             if self._asked_for:
                 self._logind.take_lock()
 
     def lost(self) -> None:
-        """logind is gone, and with it the lock; it is asked for again when there is one to ask."""
+        """logind is gone, and with it the lock; it is asked for again when there is one to ask.
+
+        What it had announced has begun by now, and then init knows of it, or it never will.
+        """
         self._going_down = False
+        self._release()
+        if self._begun:
+            self._if_up(lambda: None if self._going_down else self._undo())
         if self._asked_for:
             self._logind.take_lock()
+
+    def _undo(self) -> None:
+        if self._begun:
+            self._begun = False
+            self._down.cancel_way_down()
 
     def _release(self) -> None:
         if self._limit is not None:

@@ -22,6 +22,7 @@ from .runlevels import Runlevels
 from .signal_targets import SignalTargets
 from .sources import HostSources
 from .systemd import Systemd
+from .systemd_question import ask_later
 from .unit_files import shows_job
 from .unit_hooks import UnitHooks
 from .wanted import Wanted
@@ -77,7 +78,7 @@ class SystemdSession:
         self._runlevels = Runlevels(settings.profile, known, settings.level, lambda: not self._wanted.registered("rc"))
         self._native = NativeUnits(self._wanted, aliases, known, booting, shows_job)
         self._sources = HostSources(self._wanted, known, booting, loop, self._tell, lambda text: log(WARN, text))
-        self._lock = DelayLock(self, daemon, loop.later)
+        self._lock = DelayLock(self, daemon, loop.later, self._if_up)
         self._tell(self._boot.begin())
         self._sources.open_mounts()
         self._tell(self._boot.mounts_told(time.monotonic()))
@@ -198,6 +199,9 @@ class SystemdSession:
         """As logind.Logind."""
         if self._logind is not None:
             self._logind.release_lock()
+
+    def _if_up(self, done: Callable[[], None]) -> None:
+        ask_later(lambda answer: done() if answer.answered and answer.way is None else None, self._glib)
 
     def _consider_logind(self) -> None:
         lock = any(self._wanted.could_match(name, env) for name, env in _ON_THE_WAY_DOWN)

@@ -33,7 +33,8 @@ class Everything:
         self.calls: List[str] = []
         self.timers: List[Timer] = []
         self.done: Callable[[], None] = lambda: None
-        self.lock = DelayLock(self, self, self.later)
+        self.is_up: Callable[[], None] = lambda: None
+        self.lock = DelayLock(self, self, self.later, self.if_up)
 
     def take_lock(self) -> None:
         self.calls.append("take")
@@ -47,6 +48,10 @@ class Everything:
 
     def cancel_way_down(self) -> None:
         self.calls.append("cancel")
+
+    def if_up(self, done: Callable[[], None]) -> None:
+        self.calls.append("up?")
+        self.is_up = done
 
     def later(self, seconds: float, callback: Callable[[], None]) -> Timer:
         self.timers.append(Timer(seconds, callback))
@@ -93,6 +98,32 @@ def test_b221_cancelled() -> None:
     assert all_.take() == ["release", "cancel", "take"]
     all_.lock.prepare(False, "", 5.0)
     assert all_.take() == []
+
+
+def test_b221_a_logind_that_dies_takes_the_shutdown_with_it_unless_that_has_begun() -> None:
+    all_ = Everything()
+    all_.lock.wanted(True)
+    all_.lock.prepare(True, "reboot", 5.0)
+    all_.take()
+    all_.lock.lost()
+    assert all_.take() == ["release", "up?", "take"] and all_.timers[0].cancelled
+    # And again when there is a new one.
+    all_.lock.lost()
+    assert all_.take() == ["release", "up?", "take"]
+    all_.is_up()
+    all_.is_up()
+    assert all_.take() == ["cancel"]
+    all_.lock.lost()
+    assert all_.take() == ["release", "take"]
+    # The new one may announce one of its own before the answer is there.
+    all_.lock.prepare(True, "reboot", 5.0)
+    all_.lock.lost()
+    all_.lock.prepare(True, "poweroff", 5.0)
+    all_.take()
+    all_.is_up()
+    assert all_.take() == []
+    all_.lock.prepare(False, "", 5.0)
+    assert all_.take() == ["release", "cancel", "take"]
 
 
 def test_b221_a_kind_that_is_not_told_is_left_to_the_shutdown_unit() -> None:
