@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import socket
+import stat
 from typing import AbstractSet, Optional
 
 #: SD_LISTEN_FDS_START, see sd_listen_fds(3).
@@ -27,10 +28,11 @@ def listens_at(fd: int, address: str) -> bool:
 
 def find(address: str) -> int:
     """The descriptor that listens at an address, -1 if none does; libdbus does not say which one it has."""
-    for name in os.listdir("/proc/self/fd"):
+    # Where it is after an exec: else there may be thousands to look at.
+    for fd in (DESCRIPTOR, *map(int, os.listdir("/proc/self/fd"))):
         try:
-            if os.readlink(f"/proc/self/fd/{name}").startswith("socket:") and listens_at(int(name), address):
-                return int(name)
+            if stat.S_ISSOCK(os.fstat(fd).st_mode) and listens_at(fd, address):
+                return fd
         except OSError:
             continue
     return -1

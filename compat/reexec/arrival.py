@@ -22,10 +22,10 @@ class Inherited:
 
     def __init__(self) -> None:
         self._open: Set[int] = set()
-        for name in os.listdir("/proc/self/fd"):
+        for fd in map(int, os.listdir("/proc/self/fd")):
             # Without the one that listed them.
-            if int(name) > 2 and os.path.exists(f"/proc/self/fd/{name}"):
-                self._open.add(int(name))
+            if fd > 2 and _is_open(fd):
+                self._open.add(fd)
         self._claimed: Set[int] = set()
 
     def claim(self, fd: int) -> bool:
@@ -43,6 +43,15 @@ class Inherited:
             except OSError:
                 pass
         self._open.clear()
+
+
+def _is_open(fd: int) -> bool:
+    try:
+        # Of all questions about a descriptor the cheapest; there may be thousands.
+        os.get_inheritable(fd)
+    except OSError:
+        return False
+    return True
 
 
 def patience(environment: Mapping[str, str]) -> Optional[float]:
