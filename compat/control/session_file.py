@@ -1,7 +1,7 @@
 """The file by which a user finds the session daemon (C14, D145).
 
 It is written after the socket listens and removed at every exit that the daemon controls (BEYOND:
-upstream writes it before and leaves it behind in some cases).
+upstream writes it before and leaves it behind in some cases). Whoever waits for it never finds half of it.
 """
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class SessionFile:
         if not runtime.startswith("/"):
             return
         sessions = os.path.join(runtime, "upstart", "sessions")
-        path = os.path.join(sessions, f"{pid}.session")
+        path, new = os.path.join(sessions, f"{pid}.session"), os.path.join(sessions, f".{pid}.new")
         try:
             for directory in (os.path.dirname(sessions), sessions):
                 try:
@@ -32,14 +32,15 @@ class SessionFile:
                 except FileExistsError:
                     pass
             # A left-over of another process with this pid goes; a link put there is not followed.
-            fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o666)
+            fd = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o666)
         except OSError:
             self._log(ERROR, f"unable to create session file: {path}")
             return
-        self._path = path
         try:
             with open(fd, "w") as stream:
                 stream.write(f"UPSTART_SESSION={address}\n")
+            os.replace(new, path)
+            self._path = path
         except OSError:
             self._log(ERROR, f"unable to write session file: {path}")
 

@@ -2,10 +2,14 @@ from __future__ import annotations
 
 import os
 import stat
+import threading
 from typing import Any
+
+import pytest
 
 from compat.control.session_file import SessionFile
 from compat.engine.actions import ERROR
+from tests.daemon.running import eventually
 
 
 def test_c14_written_and_removed(tmp_path: Any) -> None:
@@ -53,12 +57,32 @@ def test_c14_failure_is_an_error_line(tmp_path: Any) -> None:
     file.remove()
 
 
-def test_a_link_in_place_of_the_file_is_not_followed(tmp_path: Any) -> None:
+@pytest.mark.parametrize("name, errors", [("1.session", 0), (".1.new", 1)])
+def test_a_link_in_place_of_the_file_is_not_followed(tmp_path: Any, name: str, errors: int) -> None:
     log: list[Any] = []
     sessions = tmp_path / "upstart" / "sessions"
     sessions.mkdir(parents=True)
     (tmp_path / "precious").write_text("kept")
-    (sessions / "1.session").symlink_to(tmp_path / "precious")
+    (sessions / name).symlink_to(tmp_path / "precious")
     SessionFile(lambda *line: log.append(line)).write({"XDG_RUNTIME_DIR": str(tmp_path)}, 1, "a")
     assert (tmp_path / "precious").read_text() == "kept"
-    assert len(log) == 1
+    assert len(log) == errors
+
+
+def test_c14_nobody_finds_half_of_it(tmp_path: Any) -> None:
+    found: list[Any] = []
+    sessions = tmp_path / "upstart" / "sessions"
+    over = threading.Event()
+
+    def look() -> None:
+        while not over.is_set():
+            found.extend(path.read_text() for path in sessions.glob("*.session"))
+
+    thread = threading.Thread(target=look)
+    thread.start()
+    for number in range(300):
+        SessionFile(print).write({"XDG_RUNTIME_DIR": str(tmp_path)}, number, "unix:abstract=/x")
+    eventually(lambda: found)
+    over.set()
+    thread.join()
+    assert set(found) == {"UPSTART_SESSION=unix:abstract=/x\n"}
