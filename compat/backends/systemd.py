@@ -168,7 +168,7 @@ class SystemdBackend:
         self._take_stock()
         self._services.look_again()
         self._units.release_others(self._services.in_use() | self._scopes.in_use())
-        self._scopes.watch_again()
+        self._scopes.look_again()
         self.looked_again()
 
     def _made_anew(self, unit: str) -> None:

@@ -20,6 +20,7 @@ from .protocol import Feed, Later, Log
 from .scope_controller import ScopeController
 from .systemd_connection import SystemdConnection, SystemdError
 from .transient_units import TransientUnits
+from .unit_names import is_in_unit
 from .unit_properties import scope_properties, unit_description
 
 _UNIT_INTERFACE = b"org.freedesktop.systemd1.Unit"
@@ -105,14 +106,26 @@ class TransientScopes:
         if leave is not None:
             self._await(unit, _Settling(leave))
 
-    def watch_again(self) -> None:
+    def look_again(self) -> None:
+        """Signals may have been lost: ask for what they would have said."""
+        try:
+            listed = self._connection.states("upstart-*.scope")
+        except SystemdError as error:
+            self._log(WARN, f"Failed to ask systemd for the scopes of jobs: {error}")
+            self._watch_again()
+            return
+        finally:
+            self._units.dispatch_later()
+        self.take_stock(listed)
+
+    def _watch_again(self) -> None:
         """After somebody else may have begun to watch the scopes."""
         for unit in self._uncontrolled:
             self._watch_end(unit)
 
     def take_stock(self, listed: Mapping[str, Tuple[bytes, bytes]]) -> None:
         """Go on from what systemd has, states of units by name."""
-        self.watch_again()
+        self._watch_again()
         for unit in list(self._units_of.values()):
             if unit not in listed:
                 self.removed(unit)
@@ -145,8 +158,9 @@ class TransientScopes:
 
     def _is_left(self, unit: str) -> None:
         """A scope is at its end. If that of its process was not the reason, somebody has stopped it; systemd does not even signal it."""
-        process = self._processes.get(unit)
-        if unit in self._uncontrolled and process is not None and start_time(process.pid) is not None:
+        pid = self._processes[unit].pid if unit in self._uncontrolled else 0
+        # Not in it is one that was never put there, because systemd was executed anew just then.
+        if pid and start_time(pid) is not None and is_in_unit(pid, unit):
             self._is_stopped(self._connection.path(unit))
         self._uncontrolled.discard(unit)
 
@@ -238,6 +252,8 @@ class TransientScopes:
         """Nobody will say any more that a scope is there: those that wait go on."""
         settling = list(self._settling.values())
         self._settling.clear()
+        for unit in self._vain:
+            self._forget(unit)
         self._vain.clear()
         for each in settling:
             each.leave()

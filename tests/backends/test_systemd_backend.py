@@ -9,7 +9,7 @@ from typing import Any, Dict, Iterator, List, Tuple
 
 import pytest
 
-from compat.backends import enclosure, transient_services
+from compat.backends import enclosure, transient_scopes, transient_services
 from compat.backends.child_setup import Process
 from compat.backends.placement import NATIVE, SCOPE, SERVICE
 from compat.backends.systemd_connection import Run, SystemdError
@@ -36,6 +36,8 @@ WEB = "upstart-web-main.service"
 def host(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SystemdHost]:
     # Nobody waits for a pid that does not come.
     monkeypatch.setattr(transient_services, "_PID_SECONDS", 0.2)
+    # There is no systemd that would put them there.
+    monkeypatch.setattr(transient_scopes, "is_in_unit", lambda pid, unit: True)
     host = SystemdHost(tmp_path, monkeypatch)
     yield host
     host.close()
@@ -478,6 +480,29 @@ def test_x252_without_a_bus_a_stop_is_seen(host: SystemdHost) -> None:
     assert stops(host) == 0
     host.systemd.say(SCOPE_UNIT, UNIT, ActiveState=b"inactive")
     host.systemd.unit_removed(SCOPE_UNIT)
+    assert stops(host) == 1
+
+
+@pytest.mark.parametrize("inside", [True, False])
+def test_x252_a_stop_while_systemd_was_away_is_seen(host: SystemdHost, monkeypatch: pytest.MonkeyPatch, inside: bool) -> None:
+    """But not of a scope that the process was never put into."""
+    monkeypatch.setattr(transient_scopes, "is_in_unit", lambda pid, unit: inside)
+    in_a_scope(host)
+    host.systemd.break_off()
+    while not host.systemd.is_open or host.timers:
+        host.fire()
+    assert stops(host) == inside
+
+
+def test_x252_a_scope_that_is_there_when_systemd_is_back(host: SystemdHost) -> None:
+    in_a_scope(host)
+    host.systemd.runs[SCOPE_UNIT] = Run("", b"active", b"running", 0, 0, 0)
+    host.systemd.inside[SCOPE_UNIT] = [4711]
+    host.systemd.break_off()
+    while not host.systemd.is_open or host.timers:
+        host.fire()
+    assert stops(host) == 0
+    host.systemd.say(SCOPE_UNIT, UNIT, ActiveState=b"deactivating")
     assert stops(host) == 1
 
 

@@ -91,6 +91,19 @@ def test_systemd_reads_its_files_or_executes_itself_anew(launch: Launch, what: s
     assert unit_of(daemon.main("many", "last").pid) == "upstart-many-last-main.service"
 
 
+@pytest.mark.parametrize("what", ["daemon-reload", "daemon-reexec"])
+def test_x252_a_scope_is_stopped_afterwards(launch: Launch, what: str) -> None:
+    daemon = launch({"j.conf": "console output\nrespawn\nexec sleep 1000\n"})
+    daemon.start("j")
+    pid = daemon.main("j").pid
+    assert systemctl(what)[0] == 0
+    # At any time: also before the daemon has noticed.
+    eventually(lambda: systemctl("stop", "--no-block", unit_of(pid))[0] == 0)
+    daemon.wait_stopped("j")
+    eventually(lambda: not units("upstart-j*"), units)
+    assert not alive(pid) and "respawn" not in daemon.errors
+
+
 @pytest.mark.parametrize("how", ["restart", "kill"])
 def test_the_bus_is_restarted(launch: Launch, how: str) -> None:
     """Services need no bus. A scope's stop request comes over it; where it cannot, that the scope is over shows the same."""
