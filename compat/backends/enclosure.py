@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import List, Set
 
+from .child_setup import Process
 from .systemd_connection import SystemdConnection, SystemdError
 from .unit_names import scope_of
 
@@ -16,12 +17,11 @@ _ATTEMPTS = 4
 
 
 class Enclosure:
-    """``name`` is that of the process for people."""
+    """``process`` is to be put into a scope."""
 
-    def __init__(self, connection: SystemdConnection, name: str, pid: int) -> None:
+    def __init__(self, connection: SystemdConnection, process: Process) -> None:
         self._connection = connection
-        self.name = name
-        self._pid = pid
+        self.process = process
         self._attempts = 0
         #: The scopes that it has been in, and what was seen inside.
         self._scopes: Set[str] = set()
@@ -30,7 +30,7 @@ class Enclosure:
     @property
     def scope(self) -> str:
         """The one that the process is in, "" for none."""
-        return scope_of(self._pid)
+        return scope_of(self.process.pid)
 
     def pids(self) -> List[int]:
         """For the next attempt; empty if there is to be none."""
@@ -40,7 +40,7 @@ class Enclosure:
         self._attempts += 1
         self._scopes.add(scope)
         if self._attempts == _ATTEMPTS:
-            return [self._pid]
+            return [self.process.pid]
         for each in self._scopes:
             try:
                 self._seen.update(self._connection.pids_in(each))
@@ -48,7 +48,7 @@ class Enclosure:
                 # It was stopped while no daemon ran, or given up, which ends nothing.
                 pass
         inside = [pid for pid in sorted(self._seen) if scope_of(pid) in self._scopes]
-        if self._pid in inside:
+        if self.process.pid in inside:
             return inside
         self._attempts = _ATTEMPTS
-        return [self._pid]
+        return [self.process.pid]

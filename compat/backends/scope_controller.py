@@ -2,7 +2,8 @@
 
 A scope has no main process, so systemd cannot know how to stop it. It asks the scope's controller: a bus client,
 the one that had the scope made, by a RequestStop signal to its unique name. That takes a connection to the
-system bus; where there is none scopes are made over the daemon's other connection, and go without a controller.
+system bus; where there is none scopes are made over the daemon's other connection, and go without a controller, as do
+those that were made over a bus that is gone.
 """
 from __future__ import annotations
 
@@ -13,20 +14,26 @@ from .unit_property import Property
 
 
 class ScopeController:
-    """``requested`` is called with the path of a unit that is to be stopped.
+    """``requested`` is called with the path of a unit that is to be stopped, ``lost`` when systemd cannot ask any more.
 
     ``watch(fd, reader)`` and ``unwatch(fd)`` belong to whoever waits for descriptors; ``otherwise`` is the other connection.
     """
 
     def __init__(self, watch: Callable[[int, Callable[[], None]], None], unwatch: Callable[[int], None],
-                 requested: Callable[[bytes], None], otherwise: SystemdConnection) -> None:
+                 requested: Callable[[bytes], None], lost: Callable[[], None], otherwise: SystemdConnection) -> None:
         self._watch = watch
         self._unwatch = unwatch
         self._requested = requested
+        self._tell_lost = lost
         self._otherwise = otherwise
         self._bus = SystemdConnection()
         self._bus.lost = self._lost
         self._fd = -1
+
+    @property
+    def is_asked(self) -> bool:
+        """Whether that is so of scopes that were made just now."""
+        return self._bus.is_open
 
     def start(self, unit: str, properties: List[Property]) -> Tuple[bytes, ...]:
         """As SystemdConnection.start_transient. Raises SystemdError."""
@@ -48,7 +55,11 @@ class ScopeController:
 
     def _open(self) -> None:
         self._bus.open_bus()
-        self._bus.on_signal(b"org.freedesktop.systemd1.Scope", b"RequestStop", self._requested)
+        try:
+            self._bus.on_signal(b"org.freedesktop.systemd1.Scope", b"RequestStop", self._requested)
+        except SystemdError:
+            self._bus.close()
+            raise
         self._fd = self._bus.fileno()
         self._watch(self._fd, self._read)
 
@@ -63,6 +74,7 @@ class ScopeController:
 
     def _lost(self) -> None:
         self._unwatch(self._fd)
+        self._tell_lost()
 
     def close(self) -> None:
         """Give up the connection."""

@@ -84,7 +84,7 @@ class SystemdBackend:
             self._scopes.ended(happened.spawn)
         elif isinstance(happened, ProcessSpawned) and happened.spawn in self._adopted:
             # Not within a step of the engine's: it may be one of many.
-            self._later(0.0, partial(self._enclose, self._adopted.pop(happened.spawn), happened.pid))
+            self._later(0.0, partial(self._enclose, self._adopted.pop(happened.spawn)))
         self._tell(happened)
         if isinstance(happened, ProcessSpawned) and happened.spawn in self._services:
             self._reading.hold()
@@ -168,7 +168,7 @@ class SystemdBackend:
         self._take_stock()
         self._services.look_again()
         self._units.release_others(self._services.in_use() | self._scopes.in_use())
-        self._scopes.watch_again()
+        self._scopes.look_again()
         self.looked_again()
 
     def _made_anew(self, unit: str) -> None:
@@ -271,13 +271,14 @@ class SystemdBackend:
             self._adopted[request.spawn] = request
             self._native.adopt(request)
 
-    def _enclose(self, request: AdoptProcess, pid: int) -> None:
+    def _enclose(self, request: AdoptProcess) -> None:
         """A scope's process has its stop requests again."""
-        if request.spawn not in self._placements or not self._connection.is_open:
+        process = self._native.process_of(request.spawn)
+        if process is None or not self._connection.is_open:
             return
         inside = SpawnProcess(request.spawn, request.job, request.instance, request.process, request.definition, request.environment,
                               request.fds, request.expect)
-        if self._scopes.take_over(inside, display_name(request), pid):
+        if self._scopes.take_over(inside, process):
             self._placements[request.spawn] = Placement(SCOPE, _TAKEN_OVER)
 
     def handle(self, spawn: int) -> Optional[Dict[str, Any]]:

@@ -105,6 +105,9 @@ class ScriptedSystemd:
         self._check()
         return fnmatch.filter(self.runs, pattern)
 
+    def states(self, pattern: str) -> Dict[str, Tuple[bytes, bytes]]:
+        return {unit: (run.state, run.sub_state) for unit in self.units(pattern) for run in [self.runs[unit]] if run is not None}
+
     def pids_in(self, unit: str) -> List[int]:
         self._check()
         return self.inside.get(unit, [])

@@ -38,6 +38,9 @@ class Bus:
     def fileno(self) -> int:
         return 100 + self.name
 
+    def close(self) -> None:
+        self.is_open = False
+
     def unique_name(self) -> bytes:
         return b":1.%d" % self.name
 
@@ -67,9 +70,15 @@ def watched() -> List[int]:
 
 
 @pytest.fixture
-def controller(monkeypatch: pytest.MonkeyPatch, otherwise: Otherwise, watched: List[int]) -> ScopeController:
+def losses() -> List[int]:
+    return []
+
+
+@pytest.fixture
+def controller(monkeypatch: pytest.MonkeyPatch, otherwise: Otherwise, watched: List[int], losses: List[int]) -> ScopeController:
     monkeypatch.setattr(scope_controller, "SystemdConnection", Bus)
-    return ScopeController(lambda fd, reader: watched.append(fd), watched.remove, lambda path: None, otherwise)  # type: ignore[arg-type]
+    return ScopeController(lambda fd, reader: watched.append(fd), watched.remove, lambda path: None, lambda: losses.append(1),
+                           otherwise)  # type: ignore[arg-type]
 
 
 def bus(controller: ScopeController) -> Bus:
@@ -79,15 +88,17 @@ def bus(controller: ScopeController) -> Bus:
 def test_x251_the_controller_is_who_made_the_scope(controller: ScopeController, otherwise: Otherwise, watched: List[int]) -> None:
     for _ in range(2):
         assert controller.start(UNIT, []) == ()
-    assert bus(controller).made == [(b":1.1",)] * 2 and not otherwise.made and watched == [101]
+    assert bus(controller).made == [(b":1.1",)] * 2 and not otherwise.made and watched == [101] and controller.is_asked
 
 
-def test_x251_a_bus_that_has_gone_and_is_back(controller: ScopeController, otherwise: Otherwise, watched: List[int]) -> None:
+def test_x251_a_bus_that_has_gone_and_is_back(
+        controller: ScopeController, otherwise: Otherwise, watched: List[int], losses: List[int]) -> None:
     """Which nobody has noticed yet."""
     controller.start(UNIT, [])
     bus(controller).fails.append((errno.ECONNRESET, True))
     assert controller.start(UNIT, []) == ()
     assert bus(controller).made == [(b":1.1",), (b":1.2",)] and not otherwise.made and watched == [102]
+    assert losses == [1] and controller.is_asked
 
 
 def test_x251_a_bus_that_has_gone(monkeypatch: pytest.MonkeyPatch, controller: ScopeController, otherwise: Otherwise,
@@ -96,7 +107,17 @@ def test_x251_a_bus_that_has_gone(monkeypatch: pytest.MonkeyPatch, controller: S
     bus(controller).fails.append((errno.ECONNRESET, True))
     monkeypatch.setattr(Bus, "there", False)
     assert controller.start(UNIT, []) == ()
-    assert otherwise.made == [()] and not watched
+    assert otherwise.made == [()] and not watched and not controller.is_asked
+
+
+def test_x251_a_bus_that_does_not_tell_of_signals(
+        monkeypatch: pytest.MonkeyPatch, controller: ScopeController, otherwise: Otherwise) -> None:
+    def refused(*arguments: Any) -> None:
+        raise SystemdError(errno.EACCES, "Access denied")
+
+    monkeypatch.setattr(Bus, "on_signal", refused)
+    assert controller.start(UNIT, []) == ()
+    assert otherwise.made == [()] and not controller.is_asked
 
 
 def test_x250_a_refusal_is_one(controller: ScopeController, otherwise: Otherwise) -> None:

@@ -9,7 +9,8 @@ from typing import Any, Dict, Iterator, List, Tuple
 
 import pytest
 
-from compat.backends import enclosure, transient_services
+from compat.backends import enclosure, transient_scopes, transient_services
+from compat.backends.child_setup import Process
 from compat.backends.placement import NATIVE, SCOPE, SERVICE
 from compat.backends.systemd_connection import Run, SystemdError
 from compat.engine.inputs import (
@@ -35,6 +36,8 @@ WEB = "upstart-web-main.service"
 def host(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SystemdHost]:
     # Nobody waits for a pid that does not come.
     monkeypatch.setattr(transient_services, "_PID_SECONDS", 0.2)
+    # There is no systemd that would put them there.
+    monkeypatch.setattr(transient_scopes, "is_in_unit", lambda pid, unit: True)
     host = SystemdHost(tmp_path, monkeypatch)
     yield host
     host.close()
@@ -460,6 +463,77 @@ def test_x251_a_process_waits_for_its_scope(host: SystemdHost, outcome: str) -> 
     assert host.backend.placement(spawn).kind == (NATIVE if text else SCOPE)
 
 
+def in_a_scope(host: SystemdHost) -> int:
+    spawn = settling(host)
+    host.systemd.job_removed(SCOPE_UNIT, "done")
+    host.run(lambda: len(host.of(spawn)) == 2)
+    return spawn
+
+
+def stops(host: SystemdHost) -> int:
+    return sum(isinstance(each, StopFromOutside) for each in host.fed)
+
+
+def test_x252_without_a_bus_a_stop_is_seen(host: SystemdHost) -> None:
+    """systemd takes a scope for stopped at once if there is nobody to ask."""
+    in_a_scope(host)
+    assert stops(host) == 0
+    host.systemd.say(SCOPE_UNIT, UNIT, ActiveState=b"inactive")
+    host.systemd.unit_removed(SCOPE_UNIT)
+    assert stops(host) == 1
+
+
+@pytest.mark.parametrize("inside", [True, False])
+def test_x252_a_stop_while_systemd_was_away_is_seen(host: SystemdHost, monkeypatch: pytest.MonkeyPatch, inside: bool) -> None:
+    """But not of a scope that the process was never put into."""
+    monkeypatch.setattr(transient_scopes, "is_in_unit", lambda pid, unit: inside)
+    in_a_scope(host)
+    host.systemd.break_off()
+    while not host.systemd.is_open or host.timers:
+        host.fire()
+    assert stops(host) == inside
+
+
+def test_x252_a_scope_that_is_there_when_systemd_is_back(host: SystemdHost) -> None:
+    in_a_scope(host)
+    host.systemd.runs[SCOPE_UNIT] = Run("", b"active", b"running", 0, 0, 0)
+    host.systemd.inside[SCOPE_UNIT] = [4711]
+    host.systemd.break_off()
+    while not host.systemd.is_open or host.timers:
+        host.fire()
+    assert stops(host) == 0
+    host.systemd.say(SCOPE_UNIT, UNIT, ActiveState=b"deactivating")
+    assert stops(host) == 1
+
+
+@pytest.mark.parametrize("state", [b"inactive", b"failed"])
+def test_x252_a_scope_that_ends_before_it_is_there_is_no_stop(host: SystemdHost, state: bytes) -> None:
+    settling(host)
+    host.systemd.say(SCOPE_UNIT, UNIT, ActiveState=state)
+    assert stops(host) == 0
+
+
+def test_x252_scopes_of_a_bus_that_is_gone(host: SystemdHost, monkeypatch: pytest.MonkeyPatch) -> None:
+    scopes = host.backend._scopes
+    monkeypatch.setattr(type(scopes._controller), "is_asked", True)
+    in_a_scope(host)
+    assert SCOPE_UNIT not in host.systemd.watched
+    scopes._controller._lost()
+    host.systemd.say(SCOPE_UNIT, UNIT, ActiveState=b"inactive")
+    assert stops(host) == 1
+
+
+def test_x253_a_stop_of_what_a_process_left_behind_is_none_of_the_job(host: SystemdHost) -> None:
+    """Which may run again by then, in another scope."""
+    spawn = in_a_scope(host)
+    os.kill(host.pids[spawn], signal.SIGKILL)
+    host.run(lambda: isinstance(host.of(spawn)[-1], ProcessEnded))
+    host.backend._scopes._is_stopped(host.systemd.path(SCOPE_UNIT))
+    host.systemd.say(SCOPE_UNIT, UNIT, ActiveState=b"deactivating")
+    host.systemd.unit_removed(SCOPE_UNIT)
+    assert stops(host) == 0
+
+
 @pytest.mark.parametrize("how", ["stock", "made anew"])
 @pytest.mark.parametrize("state, made, stopped", [
     (b"active", True, False), (b"inactive", False, False), (b"inactive", True, True), (b"deactivating", True, True), (None, True, True)])
@@ -564,7 +638,9 @@ class Enclosing:
 
     def begin(self) -> bool:
         request = self._host.request("console output\nexec sleep 1000")
-        taken = self._host.backend._scopes.take_over(request, "web", 101)
+        process = Process(request, -1, None, None, "", lambda process, reason: None)
+        process.pid = 101
+        taken = self._host.backend._scopes.take_over(request, process)
         while self._host.systemd.sent:
             self._host.systemd.dispatch()
         return taken

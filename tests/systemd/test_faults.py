@@ -91,11 +91,26 @@ def test_systemd_reads_its_files_or_executes_itself_anew(launch: Launch, what: s
     assert unit_of(daemon.main("many", "last").pid) == "upstart-many-last-main.service"
 
 
+@pytest.mark.parametrize("what", ["daemon-reload", "daemon-reexec"])
+def test_x252_a_scope_is_stopped_afterwards(launch: Launch, what: str) -> None:
+    daemon = launch({"j.conf": "console output\nrespawn\nexec sleep 1000\n"})
+    daemon.start("j")
+    pid = daemon.main("j").pid
+    assert systemctl(what)[0] == 0
+    # At any time: also before the daemon has noticed.
+    eventually(lambda: systemctl("stop", "--no-block", unit_of(pid))[0] == 0)
+    daemon.wait_stopped("j")
+    eventually(lambda: not units("upstart-j*"), units)
+    assert not alive(pid) and "respawn" not in daemon.errors
+
+
 @pytest.mark.parametrize("how", ["restart", "kill"])
 def test_the_bus_is_restarted(launch: Launch, how: str) -> None:
-    """Services need no bus. A scope's stop request comes over it, and again to the scopes made after its return."""
+    """Services need no bus. A scope's stop request comes over it; where it cannot, that the scope is over shows the same."""
     daemon = launch({f"{name}.conf": f"console {console}\nrespawn\npre-stop exec sh -c 'echo stop {name} >> {{}}/trace'\nexec sleep 1000\n"
                      for name, console in (("service", "none"), ("scope", "output"))})
+    daemon.define("before", f"console output\nrespawn\npre-stop exec sh -c 'echo before >> {daemon.directory}/seen'\nexec sleep 1000\n")
+    daemon.start("before")
     for name in ("service", "scope"):
         daemon.write(f"{name}.conf", (daemon.conf / f"{name}.conf").read_text().replace("{}", str(daemon.directory)))
     daemon.reload_configuration()
@@ -110,6 +125,9 @@ def test_the_bus_is_restarted(launch: Launch, how: str) -> None:
     eventually(lambda: subprocess.run(
         ["busctl", "--system", "status", "org.freedesktop.systemd1"], capture_output=True, check=False).returncode == 0)
     assert [daemon.main(name).pid for name in ("service", "scope")] == pids and all(map(alive, pids))
+    assert systemctl("stop", "upstart-before-main.scope")[0] == 0
+    daemon.wait_stopped("before")
+    assert (daemon.directory / "seen").read_text() == "before\n"
     for name, kind in (("service", "service"), ("scope", "scope")):
         daemon.restart(name)
         eventually(lambda name=name: daemon.running(name), daemon.log)  # type: ignore[misc]

@@ -141,7 +141,10 @@ def test_x252_x257_a_stop_by_systemctl_is_a_stop_of_the_job(upstart: Upstart, ki
 
 @pytest.mark.parametrize("kind, text", [("service", ""), ("scope", "console output")])
 def test_x253_x255_a_child_with_a_session_of_its_own_survives_a_stop(upstart: Upstart, kind: str, text: str) -> None:
-    """Checklist 106: it stays in the unit's cgroup; the job is waiting, and can be started again, with another unit."""
+    """Checklist 106: it stays in the unit's cgroup; the job is waiting, and can be started again, with another unit.
+
+    A stop of the first unit is none of the job by then.
+    """
     name, file = f"left.{kind}", upstart.directory / f"left.{kind}"
     upstart.define(name, f"{text}\nexec sh -c 'setsid sh -c \"echo \\$\\$ > {file}; exec sleep 1001\" & exec sleep 1000'")
     upstart.start(name)
@@ -156,7 +159,10 @@ def test_x253_x255_a_child_with_a_session_of_its_own_survives_a_stop(upstart: Up
     other = int(eventually(lambda: file.exists() and file.read_text().strip()))
     eventually(lambda: Process(other).arguments == [b"sleep", b"1001"])
     assert (first, second) == (f"upstart-{name}-main.{kind}", f"upstart-{name}-main-2.{kind}")
-    upstart.stop(name)
+    for unit in (first, second):
+        assert systemctl("stop", "--no-block", unit)[0] == 0
+    upstart.wait_stopped(name)
+    assert upstart.output.count(f"{name} is stopped by systemd") == 1
     assert alive(child) and alive(other)
     for pid in (child, other):
         os.kill(pid, signal.SIGKILL)
