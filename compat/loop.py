@@ -36,7 +36,7 @@ _libc = ctypes.CDLL(None)
 _libc.poll.argtypes = [ctypes.c_void_p, ctypes.c_ulong, ctypes.c_int]
 _PollFunction = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_uint, ctypes.c_int)
 _glib.g_main_context_set_poll_func.argtypes = [ctypes.c_void_p, _PollFunction]
-_G_IO_IN, _G_IO_PRI, _G_IO_ERR = 1, 2, 8
+_G_IO_IN, _G_IO_PRI, _G_IO_OUT, _G_IO_ERR = 1, 2, 4, 8
 #: Every loop there was: GLib goes on calling one, so none may be collected, however soon its maker has forgotten it.
 _loops: "List[MainLoop]" = []
 # That of D-Bus connections: with a higher one, a descriptor that is always ready would keep calls waiting for ever.
@@ -49,9 +49,13 @@ class _PollFD(ctypes.Structure):
     _fields_ = [("fd", ctypes.c_int), ("events", ctypes.c_short), ("revents", ctypes.c_short)]
 
 
+def _entries(descriptors: int, count: int) -> "List[_PollFD]":
+    return list((_PollFD * count).from_address(descriptors)) if count else []
+
+
 def _poll_without(fd: int, descriptors: int, count: int, timeout: int) -> int:
     """poll(2), but for one descriptor."""
-    left_out = [each for each in (_PollFD * count).from_address(descriptors) if each.fd == fd] if count else []
+    left_out = [each for each in _entries(descriptors, count) if each.fd == fd]
     for each in left_out:
         each.fd = -1
     try:
@@ -169,6 +173,26 @@ class MainLoop:
     def finish_calls(self) -> None:
         """Handle what D-Bus connections have read already, and read nothing more: afterwards it is all in the sockets."""
         self._work_off(float("inf"), _PollFunction(lambda descriptors, count, timeout: 0))
+
+    def write_calls(self, seconds: float) -> bool:
+        """Let D-Bus connections write what there is room for, and read nothing; whether one has something left."""
+        left = False
+
+        def poll(descriptors: int, count: int, timeout: int) -> int:
+            nonlocal left
+            entries = _entries(descriptors, count)
+            wanted = [(each.fd, each.events) for each in entries]
+            for each in entries:
+                each.fd, each.events = each.fd if each.events & _G_IO_OUT else -1, _G_IO_OUT
+            left = any(each.fd >= 0 for each in entries)
+            try:
+                return max(0, int(_libc.poll(descriptors, count, 0)))
+            finally:
+                for each, (fd, events) in zip(entries, wanted):
+                    each.fd, each.events = fd, events
+
+        self._work_off(seconds, _PollFunction(poll))
+        return left
 
     def _work_off(self, seconds: float, poll: Any) -> None:
         end = time.monotonic() + seconds

@@ -27,7 +27,6 @@ from .wire import (
     ErrorMessage,
     MethodCall,
     MethodReturn,
-    flush_and_close,
     text,
 )
 
@@ -162,7 +161,7 @@ class Bus:
         self._cancel_retry()
         for connection in (self.connection, self._opening):
             if connection is not None:
-                flush_and_close(connection)
+                connection.close()
         self.connection = self._opening = None
 
     # -- connecting --------------------------------------------------------------------------------------

@@ -16,7 +16,7 @@ from ..engine.view import Refused
 from .calls import Call
 from .interfaces import Interface, Method, Property
 from .services import HostServices
-from .wire import HOST_INTERFACE, writable
+from .wire import HOST_INTERFACE
 
 
 class HostObject:
@@ -39,8 +39,6 @@ class HostObject:
         for call in self._takers & self._waiting:
             self._waiting.discard(call)
             call.fail(ASK_AGAIN, "Ask again")
-            if writable(call.connection):
-                call.connection.flush()
         self._takers.clear()
 
     def drop_connection(self, connection: Any) -> None:

@@ -75,8 +75,7 @@ class KeptClients:
                 time.sleep(_MOMENT)
         self._loop.finish_calls()
         last_words()
-        if self._relays is not None:
-            self._relays.carry()
+        self.write(_SECONDS)
         sockets = {connection: self._socket_of(connection) for connection in connections()}
         if not at_once and (busy() or min(sockets.values(), default=0) < 0):
             self._pause(False)
@@ -84,6 +83,17 @@ class KeptClients:
         return {"last_call": self._pending.last, "clients": [
             {"fd": fd, "calls": [self._describe(call) for call in self._pending.of_connection(connection)]}
             for connection, fd in sockets.items() if fd >= 0]}
+
+    def write(self, seconds: float) -> None:
+        """Send what is queued for anybody, as far as it is read within so long."""
+        end = time.monotonic() + seconds
+        while True:
+            left = self._loop.write_calls(seconds)
+            carried = self._relays is not None and self._relays.carry()
+            if not (left or carried) or time.monotonic() > end:
+                return
+            if not carried:
+                time.sleep(_MOMENT)
 
     def go_on(self) -> None:
         """There was no exec."""

@@ -13,7 +13,7 @@ from typing import Any, Callable, Dict, List, Optional
 from ..engine.actions import INFO, WARN
 from ..loop import MainLoop, Timer
 from . import listening_socket
-from .wire import Connection, DBusException, Server, flush_and_close, writable
+from .wire import Connection, DBusException, Server, writable
 
 SYSTEM_ADDRESS = "unix:abstract=/com/ubuntu/upstart"
 #: How long a peer may take to say who it is.
@@ -139,13 +139,13 @@ class PrivateServer:
         return True
 
     def close(self) -> None:
-        """Stop listening and close every connection, once what can be written has been."""
+        """Stop listening and close every connection."""
         if self._server is not None:
             self._server.disconnect()
             self._server = None
         for connection, peer in self._peers.items():
             peer.deadline.cancel()
-            flush_and_close(connection)
+            connection.close()
         self._peers.clear()
 
     def _accepted(self, connection: Any) -> None:

@@ -44,6 +44,8 @@ from .wire import (
 #: Nodes above the manager object, with the one child of each.
 _ANCESTORS = {"/": "com", "/com": "ubuntu", "/com/ubuntu": "Upstart"}
 _JOBS_PREFIX = JOBS + "/"
+#: At the daemon's exit: how long who is slow to read what he is sent holds it up.
+_LAST_SECONDS = 1.0
 
 
 class Control:
@@ -68,6 +70,7 @@ class Control:
         self._server = PrivateServer(glib, loop, log, self._export_private)
         self._bus = Bus(glib, loop, log, self._export_bus, self._withdraw)
         self._was_on_bus = False
+        self._closing = False
         introspectable = Interface(INTROSPECTABLE_INTERFACE, (Method("Introspect", "", "data:s", self._introspect),))
 
         def kind(own: Interface, *further: Interface) -> ObjectKind:
@@ -171,6 +174,8 @@ class Control:
 
     def close(self) -> None:
         """Close everything, at the daemon's exit; what has been answered is sent first as far as its receiver reads."""
+        self._closing = True
+        self._kept.write(_LAST_SECONDS)
         self._server.close()
         self._bus.close()
         self._kept.close()
@@ -249,6 +254,8 @@ class Control:
             if message.get_interface() == LOCAL_INTERFACE and message.get_member() == "Disconnected":
                 self._on_disconnected(connection)
             return NOT_YET_HANDLED
+        if self._closing:
+            return HANDLED
         callers = self._callers.get(connection)
         if callers is None:
             self._server.heard(connection)

@@ -151,10 +151,3 @@ def peer_address(connection: Any) -> bytes:
     except OSError:
         return b""
     return name if isinstance(name, bytes) else name.encode()
-
-
-def flush_and_close(connection: Any) -> None:
-    """Close a connection; what is queued is sent first, unless its peer does not read."""
-    if writable(connection):
-        connection.flush()
-    connection.close()

@@ -22,7 +22,7 @@ from .trial import Trial
 
 #: Seconds that clients which are just connecting, or are in the midst of reading or writing, have for it; and how soon it is looked again.
 _PATIENCE = 5.0
-_MOMENT = 0.005
+_MOMENT = 0.05
 
 
 class Luggage(NamedTuple):

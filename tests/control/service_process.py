@@ -174,6 +174,11 @@ class Host:
         for action in performed:
             self._control.perform(action)
 
+    def perform_and_close(self, performed: List[Any]) -> None:
+        """Before the main loop has written anything of it."""
+        self.perform(performed)
+        self._control.close()
+
     def define(self, job: str, definition: JobDefinition = _EMPTY, instances: Tuple[Tuple[Any, ...], ...] = ()) -> None:
         from tests.control.fake_engine import FakeInstance, FakeJob
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 import os
 import re
 import socket
+import threading
 
 import pytest
 
@@ -183,3 +184,28 @@ def test_who_does_not_read_is_put_out(service: Service, client: Client) -> None:
     eventually(lambda: service.status()[1] == 0)
     assert (WARN, "Private client does not read what it is sent, closing its connection") in service.log()
     stopped.connection.close()
+
+
+def test_d162_at_the_end_all_is_sent_to_who_reads_and_nobody_else_is_waited_for() -> None:
+    service = Service()
+    deaf, reading = Client(service.address), Client(service.address)
+    deaf.sync()
+    reading.sync()
+    heard = b""
+
+    def read() -> None:
+        nonlocal heard
+        with socket.socket(fileno=os.dup(reading.connection.get_unix_fd())) as connection:
+            connection.settimeout(20)
+            for data in iter(lambda: connection.recv(65536), b""):
+                heard += data
+
+    thread = threading.Thread(target=read)
+    thread.start()
+    # Much more than a socket takes.
+    service.perform_and_close([EventEmitted("x" * 200, ())] * 5000)
+    thread.join(20)
+    assert heard.count(b"EventEmitted") == 5000
+    for client in (deaf, reading):
+        client.connection.close()
+    service.stop()

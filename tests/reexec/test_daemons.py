@@ -146,6 +146,19 @@ def test_d239_nobody_is_cut_off_who_takes_long_to_say_who_it_is(launch: Launch) 
     assert failures == [] and not any(thread.is_alive() for thread in threads)
 
 
+@pytest.mark.parametrize("kept", [False, True])
+def test_d162_who_does_not_read_does_not_hold_up_the_end(launch: Launch, kept: bool) -> None:
+    daemon = launch({"none.conf": "start on work\ninstance $N\n"})
+    for number in range(1000):
+        daemon.emit("work", f"N={number}", wait=False)
+    deaf = daemon.connect()
+    deaf.get(MANAGER, U, "version")
+    if kept:
+        re_execute(daemon)
+    # Each of them is told in signals, all at once, and that is more than a socket takes.
+    assert daemon.terminate() == 0
+
+
 def test_c48_restarted_is_announced_on_kept_connections(launch: Launch) -> None:
     daemon = launch({"a.conf": SLEEP})
     with socket.socket(socket.AF_UNIX) as client:
