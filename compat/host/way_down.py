@@ -112,6 +112,8 @@ class WayDown:
                 return
             for action in todo:
                 self._perform(self._shutdown, action)
+            # Another daemon may have to go on from here at any moment: the engine has on record what it was told.
+            self._facts.save()
 
     def _perform(self, shutdown: Shutdown, action: Any) -> None:
         if isinstance(action, Emit):

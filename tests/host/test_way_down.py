@@ -395,3 +395,19 @@ def test_b221_b264_a_way_down_that_an_earlier_daemon_began_is_over(tmp_path: pat
     later.mode.start()
     later.settle()
     assert "runlevel 2 6" in later.history() and "shutdown" not in later.mode.facts()
+
+
+def test_b203_b204_what_the_way_down_has_told_is_on_record_while_the_engine_is_busy_with_it(tmp_path: pathlib.Path) -> None:
+    """A daemon that dies then is followed by one that repeats nothing, however long the turn would have been."""
+    first = HostMachine(tmp_path)
+    first.load({})
+    at_level_2(first)
+    # Without anything that ends the turn.
+    first.mode.shut_down("6", (), False, lambda: None)
+    second = HostMachine(tmp_path)
+    second.load({})
+    second.mode._bridge = None
+    second.mode.start()
+    assert second.mode.facts()["shutdown"] == "6:2"
+    second.go_down("6")
+    assert "runlevel 6 2" not in second.history()
